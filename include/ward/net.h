@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ward/net.h - links between nodes. The rules of ward.h hold; no nng type appears.
+ *
+ * Once a link is up nothing here is needed: a ref of the other node is used like any other, paths
+ * are "site-b:/epro/terms", deadlines travel as time left, a lost link resumes its asks with
+ * WARD_ELINK and fires its monitors with WARD_BY_LINK. What a node may be sent is its
+ * ward_opts.table.
+ */
+#ifndef WARD_NET_H
+#define WARD_NET_H
+
+#include <ward/ward.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Copied. */
+typedef struct ward_link_opts {
+    const char *peer;      /* refuse a node of another name. NULL: any */
+    uint32_t heartbeat_ms; /* 0: 1000 */
+    uint32_t dead_ms;      /* silence after which the peer is gone. 0: 4000 */
+    size_t queued_max;     /* bytes waiting to be written before senders see WARD_EFULL. 0: 4 MiB */
+    size_t frame_max;      /* bytes of one message with its blobs. 0: 64 MiB */
+} ward_link_opts;
+
+/* Accepts peers at, or keeps a connection to, "ipc://path" (mode 0600, same user only) or
+ * "tcp://127.0.0.1:port", until ward_unlink_url or the node closes; reconnects with jittered
+ * backoff. Does not wait for a peer: ward_find does. Up and down are events. opts may be NULL.
+ * Links are not authenticated, so any address but ipc and loopback is refused.
+ * Errors: WARD_EDENIED (that address); WARD_ELINK (cannot bind); WARD_EINVAL (url). */
+#define ward_listen(node, url, ...) \
+    ward_listen_sized((node), (url), (__VA_ARGS__), sizeof(ward_link_opts))
+#define ward_connect(node, url, ...) \
+    ward_connect_sized((node), (url), (__VA_ARGS__), sizeof(ward_link_opts))
+WARD_CHECKED ward_status ward_listen_sized(
+    ward_node *node, const char *url, const ward_link_opts *opts, size_t opts_bytes);
+WARD_CHECKED ward_status ward_connect_sized(
+    ward_node *node, const char *url, const ward_link_opts *opts, size_t opts_bytes);
+
+/* Ends it and its sessions. Waits for nothing. */
+WARD_API void ward_unlink_url(ward_node *node, const char *url);
+
+/* The name of the node a ref lives on; NULL when it is not known. Valid until the node closes. */
+WARD_API const char *ward_home(ward_node *node, ward_ref ref);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
