@@ -407,7 +407,8 @@ WARD_API const void *ward_value(const ward_msg *msg, const ward_type *type);
 WARD_API bool ward_is(const ward_msg *msg, const ward_type *type);
 WARD_API const char *ward_text(const ward_msg *msg); /* of a text; "" for any other type */
 WARD_API const ward_type *ward_type_of(const ward_msg *msg); /* never NULL */
-WARD_API ward_deadline ward_deadline_of(const ward_msg *msg); /* FOREVER: it has none */
+/* Of a question, until it is answered. FOREVER: it has none. */
+WARD_API ward_deadline ward_deadline_of(const ward_self *self, const ward_msg *msg);
 
 /* Makes a lent message yours past its time, with its right to an answer. It goes on filling its
  * place in the mailbox until ward_drop, which breaks the question if it is unanswered.

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * actor.h - what an actor is made of: slot, incarnation, spec, and the record of a turn.
+ *
+ * A slot is an address. It lies in one reserved range, so that an index is an address and the
+ * census can walk it without stopping anyone; it is never unmapped while the node lives, so a
+ * stale index is checked (life), never followed into freed memory.
+ *
+ * ward_self is the record of a turn, not of a slot: a handler's lies in the thread that runs it, a
+ * body's beside its stack. State, memory, deferred calls and kept messages hang off the
+ * incarnation. Quarantine takes the incarnation out of the slot and leaves the record with the
+ * thread, so a zombie can neither send as its successor nor touch its state.
+ *
+ * Fields of a slot belong to: senders and anybody (atomics), the owner (whoever runs the actor;
+ * handed on by the run queue), or the tree lock of the supervision layer, as marked.
+ *
+ * Knows no supervisor: what it needs of the tree it calls through ward__tree_ops.
+ */
+#ifndef WARD_ACTORS_ACTOR_H
+#define WARD_ACTORS_ACTOR_H
+
+#include "actors/fiber.h"
+#include "mailbox/mailbox.h"
+
+enum ward__kind {
+    WARD__HANDLER, /* turns on the pool */
+    WARD__BODY,    /* a fiber on the pool */
+    WARD__POOLED,  /* a blocking handler: turns on threads apart */
+    WARD__THREAD,  /* a blocking body: a thread for life */
+    WARD__ATTACHED, /* a thread of the host */
+    WARD__SUPERVISOR,
+    WARD__ROOT
+};
+
+/* Where an actor is in its life; under the tree lock, but for what the owner sees of its own. */
+enum ward__phase {
+    WARD__FREE,
+    WARD__BETWEEN, /* waits to be started: first time, or backing off */
+    WARD__START,   /* .start runs, or will */
+    WARD__LIVE,
+    WARD__ENDING, /* its behaviour is over, its children are being stopped */
+    WARD__FINISH  /* deferred calls and clean-up are to run */
+};
+
+/* Bits of ward__slot.signals. */
+enum {
+    WARD__SIG_CANCEL = 1, /* sticky: it must stop */
+    WARD__SIG_QUEUE = 2,  /* there are records in the incarnation's queue */
+    WARD__SIG_TIME = 4    /* its deadline passed */
+};
+
+/* What became of messages, apart from "handled", which is the remainder. */
+enum ward__fate {
+    WARD__ABANDONED,
+    WARD__EXPIRED,
+    WARD__DEAD_LETTERED,
+    WARD__DISCARDED,
+    WARD__IN_DOUBT,
+    WARD__FATES
+};
+
+struct ward__spec;
+
+/* One static child of a supervisor's spec. */
+struct ward__child {
+    const struct ward__spec *spec;
+    const char *name;
+    void *arg;
+    size_t arg_bytes;
+};
+
+/* A ward_spec with its defaults filled in, without name and arg. Equal ones of a spawn site are
+ * one; they live as long as the node. */
+struct ward__spec {
+    ward_handler *handle;
+    ward_body *body, *start;
+    void (*cleanup)(ward_self *self, ward_reason why);
+    const char *site, *function;
+    const struct ward__child *children;
+    size_t children_count, state_bytes, mailbox_bytes, stack_bytes;
+    int64_t idle_ns, start_ns, stop_ns, stuck_ns; /* INT64_MAX: never */
+    int64_t window_ns, backoff_ns, backoff_max_ns;
+    uint32_t mailbox_max, restarts_max, children_max, zombies_max;
+    enum ward__kind kind;
+    ward_idle on_idle;
+    ward_restart restart;
+    ward_strategy strategy;
+    uint32_t drain_on_stop, discard_on_restart;
+};
+
+/* What is counted of a spec: kept beside it, so that specs can be compared byte by byte. */
+struct ward__counts {
+    _Atomic uint64_t spawned, ended, restarts, reaped;
+    _Atomic uint64_t accepted, taken; /* of lives that ended */
+    _Atomic uint64_t fates[WARD__FATES];
+};
+
+struct ward__spec_entry {
+    struct ward__spec spec;
+    struct ward__counts counts;
+    struct ward__spec_entry *next;
+};
+
+static inline struct ward__counts *ward__counts(const struct ward__spec *spec)
+{
+    return &((struct ward__spec_entry *)(uintptr_t)spec)->counts;
+}
+
+/* A signal with storage of its own: a DOWN or a tick. The lock of the slot's mailbox guards the
+ * queue. */
+struct ward__signal {
+    struct ward__signal *next;
+    bool ordered; /* due when the receiver has taken as many messages as `due` says */
+    uint32_t due;
+    void (*release)(ward_node *node, struct ward__signal *signal); /* the reader is done */
+    struct ward_msg mail;
+};
+
+struct ward__block { /* ward_alloc */
+    struct ward__block *next, *prev;
+    size_t bytes;
+    size_t align;
+};
+
+struct ward__deferred {
+    void (*fn)(void *arg);
+    void *arg;
+};
+enum { WARD__DEFERRED_MAX = 64 };
+
+/* What belongs to one incarnation; made when first needed. */
+struct ward__inc {
+    size_t bytes; /* of this record with the state behind it */
+    struct ward__block *blocks, *texts;
+    struct ward__deferred *deferred;
+    uint32_t deferred_count, deferred_room;
+    uint32_t kept_count, kept_room;
+    struct ward_msg **kept;
+    ward_blob **blobs;
+    uint32_t blobs_count, blobs_room;
+    struct ward__signal *signals, **signals_end; /* see ward__signal */
+    void *watches; /* of the supervision layer: whom it monitors; tree lock */
+    void *timers;  /* of the supervision layer; tree lock */
+    _Alignas(16) unsigned char state[];
+};
+
+/* An entry in the heap of cold timers; tree lock. */
+struct ward__alarm {
+    int64_t at_ns;
+    uint32_t place; /* in the heap; 0: not armed */
+    uint32_t is_tick; /* part of a user's timer, else of a slot */
+};
+
+struct ward__thread;
+struct ward__supervisor;
+struct ward__watch;
+
+/* What is known of an actor's end and place; tree lock. */
+struct ward__marks {
+    bool linked;       /* below its parent */
+    bool asked;        /* this incarnation was cancelled, its stop_ms runs */
+    bool final;        /* ... and is not to come again */
+    bool late;         /* its .start took longer than start_ms */
+    bool child_failed; /* it was cancelled because a child failed */
+    bool quarantined;  /* its turn was revoked; no thread of its own will finish it */
+    bool lenient;      /* the root, a host's thread: a child's failure is an event only */
+};
+
+struct ward__slot {
+    struct ward__mailbox box;
+    struct ward__wait wait;
+    /* Anybody's. */
+    _Atomic uint32_t signals;
+    _Atomic uint32_t question_asker; /* of the question in hand: see ward__token */
+    _Atomic uint64_t question_cell;  /* 0: none is in hand */
+    _Atomic(const struct ward__spec *) spec;
+    _Atomic(const char *) wait_at; /* "file:line" of the wait */
+    _Atomic(const char *) wait_what;
+    _Atomic int64_t since_ns;
+    _Atomic uint64_t incarnation;
+    _Atomic(struct ward__thread *) on; /* whose thread its fiber is on */
+    _Atomic uint16_t home;             /* worker */
+    _Atomic uint8_t phase;
+    uint8_t kind;
+    /* The owner's. */
+    struct ward__inc *inc;
+    struct ward__fiber *fiber;
+    struct ward__thread *thread; /* of a thread actor */
+    void *arg;
+    size_t arg_bytes;
+    /* The wheel's. */
+    uint32_t wheel_next, wheel_prev;
+    _Atomic uint32_t wheel_tick; /* when it is looked at; 0: in no wheel */
+    uint16_t wheel_of;     /* level and place */
+    uint16_t wheel_worker; /* changes only while it is in none */
+    /* The run queue's. */
+    uint32_t queue_next;
+    /* Under the tree lock. */
+    _Atomic uint32_t parent;
+    uint32_t child, next, prev; /* 0: none; slot 0 is nobody, the root is 1 */
+    uint32_t children;          /* live */
+    uint32_t place;             /* among the static children of its supervisor */
+    uint8_t reason;             /* of the end under way */
+    struct ward__marks marks;
+    ward_status status;
+    struct ward__watch *watches; /* who monitors or joins it */
+    struct ward__supervisor *supervisor;
+    void *plan_child; /* of a dynamic child */
+    struct ward__alarm alarm; /* start, stop or backoff */
+};
+
+enum ward__self_kind { WARD__SELF_TURN, WARD__SELF_OUTSIDE };
+
+struct ward_self {
+    ward_node *node;
+    struct ward__thread *thread; /* it runs on now */
+    struct ward__slot *slot;
+    struct ward__inc *inc;
+    const struct ward__spec *spec;
+    void *arg;
+    uint64_t incarnation, life;
+    struct ward_msg *hand;   /* the message lent; NULL: none */
+    struct ward_msg *answer; /* lent until the next ask or receive */
+    enum ward__self_kind kind;
+    bool waits;   /* false in a handler: calls that would wait are WARD_ESTATE */
+    bool ending;  /* in deferred calls and clean-up */
+    bool drained; /* nothing more is lent, it was told to stop */
+    uint32_t fenced; /* calls refused */
+    uint32_t since_yield; /* messages */
+    /* A fiber's, to the thread that resumed it. */
+    uint32_t left; /* enum ward__left */
+    ward_status rc;
+};
+
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ask.c - waiting for room, asking, answering, passing a question on.
+ *
+ * A question carries a token: the asker's slot and the value of its cell. Whoever holds the message
+ * holds the right to answer, once. An asker parks on a full mailbox like any sender; when its
+ * question was handed over for it, its cell is armed anew and it waits on, for the answer.
+ *
+ * Runs on the thread of who calls; a question to another node goes through the route.
+ */
+#include "actors/node.h"
+#include "mailbox/value.h"
+
+/* What the caller of a wait is about to do. */
+struct request {
+    ward_ref to;
+    const ward_type *type;
+    const void *value;
+    int64_t until_ns;
+    const char *at;
+    bool asks;
+};
+
+static ward_status refused_by(enum ward__pushed pushed)
+{
+    return pushed == WARD__PUSH_CLOSED ? WARD_ECLOSED : WARD_EGONE;
+}
+
+/* Offers the parcel until it is accepted, refused for good, or parked. *parked: it is. */
+static ward_status offer(struct ward__here *here, ward_self *self, struct ward__slot *target,
+    const struct request *request, bool *parked)
+{
+    struct ward__wait *wait = &self->slot->wait;
+    uint32_t mail = wait->parcel;
+    ward_status rc;
+
+    *parked = false;
+    while ((rc = ward__deliver(here, target, request->to.life, mail)) == WARD_EFULL) {
+        enum ward__pushed pushed;
+        if (request->until_ns <= ward__clock_ns(here->node)) return WARD_ETIMEDOUT;
+        pushed = ward__mailbox_park(&target->box, request->to.life, wait);
+        if (pushed == WARD__PUSHED) continue; /* there is room by now */
+        if (pushed != WARD__PUSH_FULL) return refused_by(pushed);
+        *parked = true;
+        return WARD_OK;
+    }
+    if (!rc) wait->parcel = 0;
+    return rc;
+}
+
+/* Frees what was not handed over. */
+static ward_status drop_parcel(struct ward__here *here, struct ward__wait *wait, ward_status rc)
+{
+    ward__mail_free(here, wait->parcel);
+    wait->parcel = 0;
+    return rc;
+}
+
+/* The end of a wait that may have left a parcel in a list, or a question with a holder. */
+static ward_status settle(
+    struct ward__here *here, ward_self *self, const struct request *request, ward_status rc)
+{
+    struct ward__wait *wait = &self->slot->wait;
+    struct ward__token token = { ward__load(&wait->cell) - 1, ward__index(here->node, self->slot) };
+
+    if (ward__mailbox_unpark(wait)) {
+        (void)drop_parcel(here, wait, rc);
+    } else if (request->asks && (rc == WARD_ECANCELED || rc == WARD_EABANDONED)) {
+        ward__abandon(here, ward__load(&wait->holder), token);
+    }
+    ward__store(&wait->holder, 0);
+    return rc;
+}
+
+static ward_status wait_local(struct ward__here *here, ward_self *self,
+    struct ward__slot *target, const struct request *request)
+{
+    struct ward__slot *slot = self->slot;
+    struct ward__wait *wait = &slot->wait;
+    struct ward__token token;
+    uint64_t cell = ward__load(&wait->cell) + 1;
+    bool parked;
+    ward_status rc;
+
+    if (target == slot) return WARD_EDEADLK;
+    token = (struct ward__token){ cell, ward__index(here->node, slot) };
+    rc = ward__mail_make(
+        here, &wait->parcel, request->type, request->value, request->asks ? &token : NULL);
+    if (rc) return rc;
+    if (!request->asks) { /* the usual case: there is room */
+        rc = ward__deliver(here, target, request->to.life, wait->parcel);
+        if (rc == WARD_OK) wait->parcel = 0;
+        if (rc == WARD_OK || rc != WARD_EFULL) return drop_parcel(here, wait, rc);
+    }
+    wait->parcel_bytes = ward__mail_weight(ward__mail(&here->node->pool, wait->parcel));
+    wait->asks = request->asks;
+    ward__store(&wait->holder, ward__index(here->node, target));
+    (void)ward__wait_begin(
+        here, self, request->until_ns, request->asks ? "ask" : "send", request->at);
+    rc = offer(here, self, target, request, &parked);
+    if (rc || (!parked && !request->asks)) {
+        /* Refused, or a tell that was accepted: nobody will claim the cell but a timer. */
+        ward__wait_undo(self);
+        ward__store(&wait->holder, 0);
+        return drop_parcel(here, wait, rc);
+    }
+    return settle(here, self, request, ward__wait_end(here, self, cell));
+}
+
+static ward_status wait_remote(
+    struct ward__here *here, ward_self *self, const struct request *request)
+{
+    struct ward__route *route = ward__load_acq(&here->node->route);
+    struct ward__token token;
+    ward_status rc;
+
+    if (!route) return WARD_ELINK;
+    if (!request->asks) return route->send(route->arg, request->to, request->type, request->value);
+    if (request->until_ns == INT64_MAX) return WARD_EINVAL; /* no deadline, and no way to know */
+    token.asker = ward__index(here->node, self->slot);
+    token.cell = ward__wait_begin(here, self, request->until_ns, "ask", request->at);
+    rc = route->ask(route->arg, token, request->to, request->type, request->value,
+        request->until_ns);
+    if (rc) {
+        ward__wait_undo(self);
+        return rc;
+    }
+    rc = ward__wait_end(here, self, token.cell);
+    if (rc == WARD_ECANCELED || rc == WARD_EABANDONED || rc == WARD_ETIMEDOUT)
+        route->forget(route->arg, token);
+    return rc;
+}
+
+/* Common to send_by and ask. */
+static ward_status wait_for(
+    struct ward__here *here, ward_self *self, struct request *request, ward_deadline by)
+{
+    struct ward__slot *target = ward__resolve(here->node, request->to);
+    ward_status rc = ward__wait_refused(self);
+
+    if (rc) return rc;
+    if (!request->type) return WARD_EINVAL;
+    request->until_ns = ward__wait_until(self, by);
+    if (!target && (request->to.node == 0 || request->to.node == here->node->id)) return WARD_EGONE;
+    if (target && request->asks && request->until_ns <= ward__clock_ns(here->node))
+        return WARD_ETIMEDOUT;
+    return target ? wait_local(here, self, target, request) : wait_remote(here, self, request);
+}
+
+ward_status ward_send_by_at(ward_self *self, ward_ref to, const ward_type *type, const void *value,
+    ward_deadline by, const char *at)
+{
+    struct request request = { .to = to, .type = type, .value = value, .at = at };
+    struct ward__here here;
+    ward_status rc;
+
+    if (self->kind == WARD__SELF_OUTSIDE) return WARD_ESTATE;
+    if (!ward__enter(self, &here)) return WARD_EFENCED;
+    rc = wait_for(&here, self, &request, by);
+    ward__leave(self);
+    return rc;
+}
+
+/* Gives the last answer back. */
+static void answer_end(struct ward__here *here, ward_self *self)
+{
+    if (!self->answer) return;
+    ward__mail_free(here, ward__mail_index(&here->node->pool, self->answer));
+    self->answer = NULL;
+}
+
+ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
+    const ward_type *type, const void *value, ward_deadline by, const char *at)
+{
+    struct request request = { .to = to, .type = type, .value = value, .at = at, .asks = true };
+    struct ward__here here;
+    ward_status rc;
+
+    if (!answer) return WARD_EINVAL;
+    if (self->kind == WARD__SELF_OUTSIDE) return WARD_ESTATE;
+    if (!ward__enter(self, &here)) return WARD_EFENCED;
+    rc = wait_for(&here, self, &request, by);
+    if (!rc) {
+        answer_end(&here, self);
+        self->answer = ward__mail(&here.node->pool, self->slot->wait.answer);
+        *answer = self->answer;
+    }
+    ward__leave(self);
+    return rc;
+}
+
+/* -- answering --------------------------------------------------------------------------------- */
+
+/* Takes the right to answer out of a message. False: it has none. */
+static bool take_right(ward_self *self, const ward_msg *question, struct ward__token *token)
+{
+    struct ward_msg *mail = (struct ward_msg *)(uintptr_t)question;
+
+    if (!ward__asks(mail)) return false;
+    *token = ward__token_of(mail);
+    ward__mail_set(mail, 0, WARD__MAIL_ASK);
+    if (mail == self->hand) ward__store_seq(&self->slot->question_cell, 0);
+    return true;
+}
+
+ward_status ward_reply(
+    ward_self *self, const ward_msg *question, const ward_type *type, const void *value)
+{
+    struct ward__token token;
+    struct ward__here here;
+    uint32_t mail = 0;
+    ward_status rc;
+
+    if (!question) return WARD_EINVAL;
+    if (!ward__enter(self, &here)) return WARD_EFENCED;
+    rc = ward__mail_make(&here, &mail, type, value, NULL);
+    if (!rc && take_right(self, question, &token)) {
+        (void)ward__answer(&here, token, WARD_OK, mail);
+    } else if (!rc) {
+        ward__add(&here.node->late_replies, 1);
+        ward__mail_free(&here, mail);
+    }
+    ward__leave(self);
+    return rc;
+}
+
+void ward_refuse(ward_self *self, const ward_msg *question, ward_status why)
+{
+    struct ward__token token;
+    struct ward__here here;
+
+    if (!question || !ward__enter(self, &here)) return;
+    if (take_right(self, question, &token))
+        (void)ward__answer(&here, token, why < 0 ? why : WARD_ENOREPLY, 0);
+    ward__leave(self);
+}
+
+static ward_status forward_remote(struct ward__here *here, ward_ref to, struct ward_msg *mail)
+{
+    struct ward__route *route = ward__load_acq(&here->node->route);
+    const void *value = ward_value(mail, mail->type);
+    int64_t deadline = INT64_MAX;
+
+    if (to.node == 0 || to.node == here->node->id) return WARD_EGONE;
+    if (!route) return WARD_ELINK;
+    if (!ward__asks(mail)) return route->send(route->arg, to, mail->type, value);
+    if (!ward__asker_waits(here->node, ward__token_of(mail), &deadline)) return WARD_OK;
+    return route->ask(route->arg, ward__token_of(mail), to, mail->type, value, deadline);
+}
+
+/* A copy goes on: what is lent here may hold pointers into its own record. */
+static ward_status forward_local(
+    struct ward__here *here, uint32_t self, struct ward__slot *target, uint64_t life,
+    struct ward_msg *mail)
+{
+    struct ward__token token = ward__token_of(mail);
+    uint32_t copy, to = ward__index(here->node, target);
+    _Atomic uint32_t *holder = NULL;
+    ward_status rc = ward__mail_make(here, &copy, mail->type,
+        ward__value_of(mail->type, ward__mail_block(mail)), ward__asks(mail) ? &token : NULL);
+
+    if (rc) return rc;
+    if (ward__asks(mail) && token.asker < WARD__REMOTE) {
+        uint32_t me = self;
+        holder = &ward__slot(here->node, token.asker)->wait.holder;
+        (void)ward__cas(holder, &me, to); /* unless it waits for something else by now */
+    }
+    rc = ward__deliver(here, target, life, copy);
+    if (rc) {
+        if (holder) (void)ward__cas(holder, &to, self);
+        ward__mail_free(here, copy);
+    }
+    return rc;
+}
+
+ward_status ward_forward(ward_self *self, ward_ref to, const ward_msg *msg)
+{
+    struct ward_msg *mail = (struct ward_msg *)(uintptr_t)msg;
+    struct ward__here here;
+    struct ward__slot *target;
+    struct ward__token token;
+    ward_status rc;
+
+    if (!msg || ward_kind_of(msg) != WARD_MAIL || self->kind == WARD__SELF_OUTSIDE)
+        return WARD_EINVAL;
+    if (!ward__enter(self, &here)) return WARD_EFENCED;
+    target = ward__resolve(here.node, to);
+    rc = target ? forward_local(&here, ward__index(here.node, self->slot), target, to.life, mail)
+                : forward_remote(&here, to, mail);
+    if (!rc) (void)take_right(self, msg, &token);
+    ward__leave(self);
+    return rc;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * clock.c - the one place where time comes from: the system's monotonic clock, or the simulator's.
+ * Any thread.
+ */
+#include "actors/node.h"
+#include "actors/sim.h"
+
+int64_t ward__clock_ns(const ward_node *node)
+{
+    return node->sim ? ward__sim_now(node->sim) : ward__now_ns();
+}
+
+uint32_t ward__clock_tick(const ward_node *node, int64_t ns)
+{
+    int64_t tick = (ns - node->opened_ns + WARD__NS_MS - 1) / WARD__NS_MS;
+
+    if (tick < 1) return 1;
+    return tick > UINT32_MAX - 1 ? UINT32_MAX - 1 : (uint32_t)tick;
+}
+
+ward_deadline ward_in_ms(const ward_self *self, int64_t ms)
+{
+    int64_t now = ward__clock_ns(self->node);
+
+    if (ms <= 0) return WARD_NOW;
+    if (ms > (INT64_MAX - 1 - now) / WARD__NS_MS) return WARD_FOREVER;
+    return (ward_deadline){ now + ms * WARD__NS_MS };
+}
+
+int64_t ward_ms_left(const ward_self *self, ward_deadline by)
+{
+    int64_t left;
+
+    if (by.ns == INT64_MAX) return INT64_MAX;
+    left = by.ns - ward__clock_ns(self->node);
+    return left <= 0 ? 0 : (left + WARD__NS_MS - 1) / WARD__NS_MS;
+}
+
+int64_t ward_now_ns(const ward_self *self)
+{
+    return ward__clock_ns(self->node);
+}

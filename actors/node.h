@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * node.h - one runtime: its workers, threads, slots, and the seams to the layers above.
+ *
+ * A worker (run queue, timer wheel, magazines) and the thread that runs it are two things. While a
+ * turn is in user code, `in_runtime` is 0 and the watchdog may take the worker away and give it to
+ * another thread, or revoke the turn (quarantine). The thread learns of it from `hand`, one load
+ * at each call:
+ *
+ *     watchdog: hand = ASK..;  membarrier;  in_runtime == 0 and the same turn?  hand = ..GONE
+ *     thread:   in_runtime = 1; compiler barrier; hand == 0?  go on, the worker is mine
+ *
+ * A call that meets an ASK to revoke withdraws it: the actor lives. One that meets TURN_GONE is
+ * fenced. One that meets WORKER bits goes on without a worker: message records come from the pool
+ * under its lock, and whom it wakes goes through inboxes.
+ *
+ * Lock order: tree lock (supervision) -> a mailbox's lock -> everything else, which are leaves.
+ * Knows no supervisor and no links: see ward__tree_ops and ward__route.
+ */
+#ifndef WARD_ACTORS_NODE_H
+#define WARD_ACTORS_NODE_H
+
+#include "actors/actor.h"
+#include "base/platform.h"
+
+enum { WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__SPARES_MAX = 64 };
+
+/* Bits of ward__thread.hand. */
+enum {
+    WARD__ASK_WORKER = 1,
+    WARD__WORKER_GONE = 2,
+    WARD__ASK_TURN = 4,
+    WARD__TURN_GONE = 8
+};
+
+enum { WARD__WHEEL_LEVELS = 4, WARD__WHEEL_SLOTS = 64 };
+
+/* A hierarchical timer wheel of slots, in ticks of 1 ms since the node opened. It holds an entry
+ * lazily: an actor that moves its deadline to a later time only stores it, and the wheel looks
+ * again when the old time comes. See wheel.c. */
+struct ward__wheel {
+    pthread_mutex_t lock;
+    uint32_t now, count;
+    uint32_t heads[WARD__WHEEL_LEVELS][WARD__WHEEL_SLOTS];
+    uint64_t used[WARD__WHEEL_LEVELS];
+    _Atomic uint32_t next; /* tick of the earliest visit, UINT32_MAX: none */
+};
+
+struct ward__worker {
+    /* Its thread's. */
+    _Atomic uint32_t last_in;
+    uint32_t head, tail, last_in_row;
+    _Atomic uint32_t queued; /* in last_in, the queue, and not the inbox */
+    uint32_t slices, tick_seen, share_after;
+    int64_t now_ns, message_ns; /* read at slices; smoothed cost of a message */
+    struct ward__magazines magazines;
+    struct ward__wheel wheel;
+    ward_node *node;
+    uint32_t index;
+    /* Anybody's. */
+    _Alignas(64) _Atomic uint32_t inbox; /* a stack of slots, taken whole */
+    _Atomic uint32_t bell;               /* futex: 1 while it sleeps */
+    _Atomic(struct ward__thread *) thread;
+};
+
+enum ward__thread_kind {
+    WARD__RUNS_WORKER, /* or is a spare */
+    WARD__RUNS_POOL,
+    WARD__RUNS_BODY,
+    WARD__RUNS_HOST, /* attached; exempt from the watchdog */
+    WARD__RUNS_NONE  /* who acts is no actor: outside, clock, poller, links */
+};
+
+/* What a quarantined turn took with it. */
+struct ward__zombie {
+    uint32_t slot;
+    uint64_t life, incarnation;
+    const struct ward__spec *spec;
+    struct ward__inc *inc;
+    ward_self *self; /* the record of the turn, with what was lent */
+    struct ward__fiber *fiber;
+    void *arg;
+    size_t arg_bytes;
+    uint32_t supervisor; /* slot that bears it, and its life */
+    uint64_t supervisor_life;
+    int64_t since_ns;
+};
+
+struct ward__thread {
+    _Atomic uint32_t in_runtime;
+    _Atomic uint32_t hand;
+    struct ward__worker *_Atomic worker;
+    struct ward__magazines *magazines; /* the worker's, or its own */
+    _Atomic uint64_t turn;             /* odd in user code; counts messages */
+    _Atomic uint32_t slot;             /* whose turn */
+    _Atomic(const char *) what;        /* type of the message in hand */
+    struct ward_self self;             /* of handlers' turns */
+    struct ward__context loop;         /* where a fiber goes when it stops */
+    ward_node *node;
+    enum ward__thread_kind kind;
+    pthread_t id;
+    bool joinable;
+    _Atomic uint32_t wake; /* futex of a thread actor: counts */
+    _Atomic int mail_fd;   /* of an attached one; -1: none */
+    struct ward__magazines own;
+    struct ward__worker *_Atomic given; /* to a spare */
+    _Atomic uint32_t bell;              /* futex of a spare */
+    /* The watchdog's, but zombie is also its own after it returned; tree lock. */
+    uint64_t seen_turn;
+    int64_t seen_ns, told_ns;
+    struct ward__zombie zombie;
+    struct ward__thread *next, *prev, *spare_next;
+};
+
+/* Who acts: the node, and what of it this thread may use. */
+struct ward__here {
+    ward_node *node;
+    struct ward__worker *worker;       /* NULL: none */
+    struct ward__magazines *magazines; /* NULL: none */
+};
+
+/* What the supervision layer does for the actors' layer. */
+struct ward__tree_ops {
+    /* .start has returned well, or there is none. */
+    void (*started)(struct ward__here *here, struct ward__slot *slot);
+    /* The behaviour is over. True: there are no children left to wait for, finish now. */
+    bool (*over)(
+        struct ward__here *here, struct ward__slot *slot, ward_reason reason, ward_status status);
+    /* Clean-up has run; the incarnation is over. */
+    void (*finished)(struct ward__here *here, struct ward__slot *slot);
+    /* An incarnation's monitors and timers. */
+    void (*forget)(struct ward__here *here, struct ward__inc *inc);
+    /* A quarantined turn came back: its memory may go. */
+    void (*returned)(struct ward__here *here, struct ward__thread *thread);
+    /* The last thread of a node that was closed around it: frees the node. */
+    void (*left)(ward_node *node);
+    /* A dead letter was made, for the log. */
+    void (*dead_letter)(
+        struct ward__here *here, struct ward__slot *slot, const ward_type *type, ward_status why);
+};
+
+/* What the links do for the actors' layer. A ref whose node is not ours, and an asker at or above
+ * WARD__REMOTE, are the route's. All may be called on any thread and none waits. */
+struct ward__route {
+    void *arg;
+    ward_status (*send)(void *arg, ward_ref to, const ward_type *type, const void *value);
+    ward_status (*ask)(void *arg, struct ward__token from, ward_ref to, const ward_type *type,
+        const void *value, int64_t deadline_ns);
+    ward_status (*find)(
+        void *arg, struct ward__token from, const char *node, const char *path, int64_t by_ns);
+    /* The asker `from` of this node waits no more. */
+    void (*forget)(void *arg, struct ward__token from);
+    /* mail: 0 with a status, else the answer, which is the route's to free. */
+    void (*answer)(void *arg, struct ward__token to, ward_status status, uint32_t mail);
+    /* Whether a remote asker still waits, and until when. */
+    bool (*waits)(void *arg, struct ward__token who, int64_t *deadline_ns);
+    ward_status (*monitor)(void *arg, struct ward__watch *watch, ward_ref whom);
+    void (*demonitor)(void *arg, struct ward__watch *watch);
+    void (*cancel)(void *arg, ward_ref whom);
+    void (*stop)(void *arg); /* first thing of ward_close: no mail comes in after it */
+    void (*close)(void *arg); /* all threads have ended */
+};
+
+struct ward__sim;
+struct ward__poller;
+struct ward__tree;
+
+struct ward_node {
+    struct ward__heap heap;
+    struct ward__pool pool;
+    struct ward__stacks stacks;
+    uint32_t id;
+    char name[WARD__NAME_MAX];
+    const ward_table *table;
+    ward_opts opts; /* strings excepted */
+    int64_t opened_ns;
+    bool asymmetric; /* membarrier works */
+    _Atomic bool closing;
+    /* Slots; the free list is under slots_lock. */
+    struct ward__slot *slots;
+    char (*names)[WARD__NAME_MAX];
+    uint32_t slots_max, slot_free;
+    _Atomic uint32_t slots_used; /* indices below it were used */
+    pthread_mutex_t slots_lock;
+    pthread_mutex_t stripes[64]; /* the mailboxes' locks */
+    /* Workers. */
+    uint32_t workers_count;
+    struct ward__worker *workers;
+    _Atomic uint64_t sleeping; /* mask */
+    _Atomic uint64_t hungry;   /* mask: would take work */
+    _Atomic uint32_t next_home;
+    /* Threads; tree lock but for what is marked. */
+    pthread_mutex_t threads_lock;
+    pthread_mutex_t look_lock; /* held while someone looks at threads: none is freed */
+    struct ward__thread *threads, *spares;
+    struct ward__thread *ended; /* to be joined */
+    bool orphaned;              /* closed around threads that are still there */
+    uint32_t spares_count, threads_count, zombies;
+    pthread_cond_t threads_ended;
+    struct ward__thread outside;
+    /* Blocking handlers. */
+    pthread_mutex_t pool_lock;
+    pthread_cond_t pool_cond;
+    uint32_t pool_head, pool_tail, pool_threads, pool_idle, pool_queued;
+    /* The watchdog's tick; see clock.c of the supervision layer. */
+    _Atomic uint32_t tick;    /* ms since open, published while something runs */
+    _Atomic uint32_t awake;   /* threads that may be in a turn */
+    _Atomic uint32_t clock_deep; /* it sleeps until it is woken */
+    _Atomic uint32_t clock_bell;
+    /* Totals. */
+    _Atomic uint64_t fenced, late_replies, restarts, reaped;
+    /* Seams. */
+    const struct ward__tree_ops *ops;
+    struct ward__tree *tree;
+    struct ward__poller *_Atomic poller;
+    struct ward__sim *sim;
+    _Atomic(struct ward__route *) route;
+    void *_Atomic census;
+};
+
+/* -- slots (table.c) --------------------------------------------------------------------------- */
+
+static inline struct ward__slot *ward__slot(const ward_node *node, uint32_t index)
+{
+    return node->slots + index;
+}
+static inline uint32_t ward__index(const ward_node *node, const struct ward__slot *slot)
+{
+    return (uint32_t)(slot - node->slots);
+}
+/* NULL: not of this node, or never was. The life is the caller's to compare. */
+static inline struct ward__slot *ward__resolve(const ward_node *node, ward_ref ref)
+{
+    if (ref.node != node->id || ref.slot == 0 || ref.slot >= node->slots_max) return NULL;
+    return node->slots + ref.slot;
+}
+static inline uint64_t ward__life(const struct ward__slot *slot)
+{
+    return ward__load_acq(&slot->box.life);
+}
+static inline ward_ref ward__ref(const ward_node *node, const struct ward__slot *slot)
+{
+    return (ward_ref){ node->id, ward__index(node, slot), ward__life(slot) };
+}
+ward_status ward__slots_open(ward_node *node, uint32_t max);
+void ward__slots_close(ward_node *node);
+/* Index of a free slot with a life of its own; 0: actors_max reached. Any thread. */
+uint32_t ward__slot_get(ward_node *node);
+void ward__slot_put(ward_node *node, struct ward__slot *slot);
+
+/* -- threads and turns (thread.c) -------------------------------------------------------------- */
+
+/* Every public call begins and ends with these. False: the turn was revoked, WARD_EFENCED. */
+bool ward__enter_slow(ward_self *self, struct ward__here *here);
+static inline bool ward__enter(ward_self *self, struct ward__here *here)
+{
+    struct ward__thread *thread = self->thread;
+
+    here->node = self->node;
+    if (thread->kind >= WARD__RUNS_HOST) {
+        here->worker = NULL;
+        here->magazines = thread->magazines;
+        return true;
+    }
+    ward__store(&thread->in_runtime, 1);
+    ward__light_fence(here->node->asymmetric);
+    if (ward__unlikely(ward__load_acq(&thread->hand) || here->node->sim))
+        return ward__enter_slow(self, here);
+    here->worker = thread->worker;
+    here->magazines = thread->magazines;
+    return true;
+}
+static inline void ward__leave(const ward_self *self)
+{
+    ward__store_rel(&self->thread->in_runtime, 0);
+}
+
+/* Around user code. ward__turn_end is false when the turn was revoked meanwhile: then nothing of
+ * the slot may be touched, and the thread goes to ward__zombie_end. */
+void ward__turn_begin(struct ward__thread *thread, struct ward__slot *slot, const char *what);
+bool ward__turn_end(struct ward__thread *thread, struct ward__here *here);
+void ward__zombie_end(struct ward__thread *thread);
+
+struct ward__here ward__here_of(struct ward__thread *thread);
+void ward__thread_init(ward_node *node, struct ward__thread *thread, enum ward__thread_kind kind);
+/* True: it was the last one of a node that was closed around it, which is the caller's to free
+ * with ops->left. */
+bool ward__thread_forget(struct ward__thread *thread);
+/* Whether this thread is one of the node's. */
+bool ward__on_own_thread(ward_node *node);
+/* The node was closed around its threads; true: there are none, free it. */
+bool ward__threads_orphan(ward_node *node);
+/* Joins what has ended; the caller may be one of them. */
+void ward__threads_reap(ward_node *node);
+ward_status ward__workers_open(ward_node *node);
+/* A thread for a worker that lost its own. Tree lock. False: none to be had now. */
+bool ward__worker_move(ward_node *node, struct ward__worker *worker);
+/* The thread of a blocking body. False: none to be had. */
+bool ward__body_thread_start(ward_node *node, struct ward__slot *slot);
+/* One more thread for blocking handlers, up to blocking_max; pool_lock is held. */
+void ward__pool_thread_start(ward_node *node);
+/* Sends all threads home; new ones are not started. */
+void ward__threads_stop(ward_node *node);
+/* Waits until all but zombies have ended, or `until_ns`. True: all have. */
+bool ward__threads_wait(ward_node *node, int64_t until_ns);
+/* A thread that may be in a turn begins or ends being so: the watchdog sleeps when there is none. */
+void ward__awake(ward_node *node);
+void ward__asleep(ward_node *node);
+
+/* -- scheduling (scheduler.c) ------------------------------------------------------------------ */
+
+/* Makes an actor runnable; the caller has its SCHEDULED. Any thread. */
+void ward__schedule(struct ward__here *here, struct ward__slot *slot);
+/* To the end of the queue. */
+void ward__requeue(struct ward__here *here, struct ward__slot *slot);
+/* Makes an actor that waits in its cell runnable, after the cell was claimed. */
+void ward__resume(struct ward__here *here, struct ward__slot *slot);
+/* Sets signal bits and makes it look at them. */
+void ward__poke(struct ward__here *here, struct ward__slot *slot, uint32_t bits);
+/* The next actor to run, or NULL: go home, or the worker was lost. Waits. */
+struct ward__slot *ward__next_runnable(struct ward__thread *thread);
+void ward__ring(ward_node *node, struct ward__worker *worker);
+/* The next actor for a thread of the blocking pool, or NULL: go home. Waits. */
+struct ward__slot *ward__pool_next(ward_node *node);
+
+/* -- running (run.c, turn.c) ------------------------------------------------------------------- */
+
+/* Runs an actor until it has nothing to do or used its slice. */
+void ward__run(struct ward__thread *thread, struct ward__slot *slot);
+/* The loop of a thread actor's body, on its thread. */
+void ward__run_thread(struct ward__thread *thread, struct ward__slot *slot);
+/* A thread actor's behaviour is over: waits for its children and cleans up. */
+void ward__end_thread(struct ward__thread *thread, struct ward__slot *slot, ward_status rc);
+void ward__self_init(
+    ward_self *self, ward_node *node, struct ward__thread *thread, struct ward__slot *slot);
+
+enum ward__next {
+    WARD__NEXT_MAIL,
+    WARD__NEXT_NONE,
+    WARD__NEXT_BUSY, /* a sender is in the middle of it: later */
+    WARD__NEXT_CANCELED,
+    WARD__NEXT_CLOSED,
+    WARD__NEXT_IDLE /* .idle_ms went by */
+};
+/* The next thing for this actor; lent to self->hand. */
+enum ward__next ward__next(struct ward__here *here, ward_self *self);
+/* Ends the message in hand: what is unanswered is broken with `status`. */
+void ward__hand_end(struct ward__here *here, ward_self *self, ward_status status);
+/* Serves senders that are parked at this actor. */
+void ward__serve(struct ward__here *here, struct ward__slot *slot);
+/* Resumes all senders that are parked at this actor, with `status`. */
+void ward__evict(struct ward__here *here, struct ward__slot *slot, ward_status status);
+void ward__fate(const struct ward__slot *slot, enum ward__fate fate);
+/* Puts a DOWN or a tick into the queue of an incarnation that lives; tree lock. */
+void ward__signal_put(
+    struct ward__here *here, struct ward__slot *slot, struct ward__signal *signal);
+/* Frees what ward_textf made since the last wait. */
+void ward__texts_free(struct ward__here *here, ward_self *self);
+/* An incarnation's end, on the thread that runs it. */
+void ward__finish(struct ward__thread *thread, struct ward__slot *slot);
+void ward__inc_free(struct ward__here *here, struct ward__inc *inc);
+struct ward__inc *ward__inc_new(ward_node *node, const struct ward__spec *spec);
+struct ward__inc *ward__inc_of(ward_self *self); /* NULL: no memory */
+/* Empties a mailbox whose owner is the caller; each message gets the fate. */
+void ward__drain(struct ward__here *here, struct ward__slot *slot, enum ward__fate fate,
+    ward_status status, uint32_t until_count);
+
+/* -- waiting (wait.c) -------------------------------------------------------------------------- */
+
+/* Why a wait cannot begin, or WARD_OK. */
+ward_status ward__wait_refused(const ward_self *self);
+/* The earlier of `by` and the deadline of the question in hand. */
+int64_t ward__wait_until(const ward_self *self, ward_deadline by);
+/* Begins the wait; nothing is parked yet. Returns the cell. */
+uint64_t ward__wait_begin(struct ward__here *here, ward_self *self, int64_t until_ns,
+    const char *what, const char *at);
+/* Takes it back, nobody having heard of it. */
+void ward__wait_undo(ward_self *self);
+/* Parks until someone claims the cell; cancelled and abandoned waits end at once. */
+ward_status ward__wait_end(struct ward__here *here, ward_self *self, uint64_t cell);
+/* Parks a fiber or thread whose mailbox is idle, until it is scheduled. */
+void ward__park_idle(struct ward__here *here, ward_self *self, int64_t until_ns);
+/* Lets others run. */
+void ward__yield(struct ward__here *here, ward_self *self);
+/* Why a fiber went back to its thread's loop. */
+enum ward__left { WARD__LEFT_PARKED, WARD__LEFT_YIELDED, WARD__LEFT_ENDED };
+/* Cancels whoever works for an asker whose wait has ended without an answer. */
+void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token token);
+bool ward__abandoned(const ward_self *self);
+
+/* -- timers (wheel.c) -------------------------------------------------------------------------- */
+
+void ward__wheel_open(struct ward__wheel *wheel);
+void ward__wheel_close(struct ward__wheel *wheel);
+/* Sees to it that the wheel looks at slot->wait.deadline when it comes. */
+void ward__wheel_arm(struct ward__here *here, struct ward__slot *slot, int64_t deadline_ns);
+/* Takes an actor that waits for nothing out of the wheel it may be in. */
+void ward__wheel_forget(ward_node *node, struct ward__slot *slot);
+/* Fires what is due; true: there is more. The worker's thread. */
+bool ward__wheel_run(struct ward__here *here, struct ward__worker *worker, int64_t now_ns);
+/* When to look again, ns; INT64_MAX: never. Any thread. */
+int64_t ward__wheel_next_ns(const struct ward__worker *worker);
+
+/* -- time and chance (clock.c) ----------------------------------------------------------------- */
+
+int64_t ward__clock_ns(const ward_node *node); /* virtual when simulated */
+uint32_t ward__clock_tick(const ward_node *node, int64_t ns); /* ms since open, rounded up */
+
+/* -- messages (send.c) ------------------------------------------------------------------------- */
+
+/* Makes a record with a copy of the value. token NULL: a tell. */
+ward_status ward__mail_make(struct ward__here *here, uint32_t *out, const ward_type *type,
+    const void *value, const struct ward__token *token);
+void ward__mail_free(struct ward__here *here, uint32_t mail);
+/* Stands for a value that went elsewhere. */
+extern const ward_type ward__nothing;
+/* Bytes of what lies beside it and of its blobs. */
+size_t ward__mail_weight(struct ward_msg *mail);
+/* Delivers a record to a slot; on failure it is still the caller's. */
+ward_status ward__deliver(
+    struct ward__here *here, struct ward__slot *slot, uint64_t life, uint32_t mail);
+/* Answers whoever the token names: mail 0 with a status, else WARD_OK. Takes the mail. False: the
+ * asker waits no more. */
+bool ward__answer(
+    struct ward__here *here, struct ward__token token, ward_status status, uint32_t mail);
+/* The token of a question that is not answered yet. */
+static inline bool ward__asks(const struct ward_msg *mail)
+{
+    return ward__mail_bits(mail) & WARD__MAIL_ASK;
+}
+static inline struct ward__token ward__token_of(const struct ward_msg *mail)
+{
+    return (struct ward__token){ mail->u.ask.cell, mail->u.ask.asker };
+}
+/* Whether the asker of the token still waits, and until when. */
+bool ward__asker_waits(const ward_node *node, struct ward__token token, int64_t *deadline_ns);
+
+/* -- sockets (poller.c), simulation (sim.c) ---------------------------------------------------- */
+
+void ward__poller_close(ward_node *node);
+void ward__sim_schedule(ward_node *node, struct ward__slot *slot);
+bool ward__sim_enter(ward_self *self);
+
+#endif

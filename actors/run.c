@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * run.c - runs an actor: calls its behaviour, judges what it returned, cleans up after it. Flow 5
+ * of 8.
+ *
+ * Who calls ward__run has the actor's SCHEDULED and with it all that is the owner's. A slice of a
+ * handler is up to 64 messages within one tick of the clock. A body runs on its own fiber until
+ * it waits; `on` says that its fiber has not left a thread yet, so nobody else resumes it.
+ *
+ * An end: the behaviour is over, then its children (supervision), then deferred calls and clean-up
+ * here, then the rest in supervision. When a turn was revoked nothing of the slot is touched any
+ * more: its successor may be running.
+ */
+#include "actors/node.h"
+#include "actors/sim.h"
+#include "base/assert.h"
+
+enum { SLICE = 64, MEASURE_EVERY = 8 };
+
+static const struct ward_msg idle_message = { .type = &ward__nothing,
+    .bits = WARD__MAIL_SIGNAL | (uint32_t)WARD_IDLE << WARD__MAIL_KIND };
+
+void ward__self_init(
+    ward_self *self, ward_node *node, struct ward__thread *thread, struct ward__slot *slot)
+{
+    self->node = node;
+    self->thread = thread;
+    self->slot = slot;
+    self->inc = slot->inc;
+    self->spec = ward__load(&slot->spec);
+    self->arg = slot->arg;
+    self->incarnation = ward__load(&slot->incarnation);
+    self->life = ward__life(slot);
+    self->hand = self->answer = NULL;
+    self->kind = WARD__SELF_TURN;
+    self->waits = self->ending = self->drained = false;
+    self->fenced = self->since_yield = 0;
+    self->rc = WARD_OK;
+}
+
+/* -- the end ----------------------------------------------------------------------------------- */
+
+static ward_reason reason_of(const struct ward__slot *slot, ward_status rc)
+{
+    bool cancelled = ward__load_acq(&slot->signals) & WARD__SIG_CANCEL;
+    bool closed = ward__load_acq(&slot->box.word) & WARD__CLOSED;
+
+    if (cancelled && (rc >= 0 || rc == WARD_ECANCELED || rc == WARD_ECLOSED)) return WARD_BY_CANCEL;
+    if (closed && (rc >= 0 || rc == WARD_ECLOSED)) return WARD_BY_CLOSE;
+    return rc >= 0 || rc == WARD_EABANDONED ? WARD_BY_RETURN : WARD_BY_FAILURE;
+}
+
+/* The behaviour is over; the message in hand with it. */
+static void over(struct ward__thread *thread, ward_self *self, ward_reason reason, ward_status rc)
+{
+    struct ward__here here = ward__here_of(thread);
+    struct ward__slot *slot = self->slot;
+
+    if (reason == WARD_BY_FAILURE && self->hand && ward_kind_of(self->hand) == WARD_MAIL)
+        ward__fate(slot, WARD__IN_DOUBT);
+    ward__hand_end(&here, self, WARD_ENOREPLY);
+    if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
+    self->answer = NULL;
+    if (here.node->ops->over(&here, slot, reason, rc)) ward__finish(thread, slot);
+}
+
+static void end_by(struct ward__thread *thread, ward_self *self, ward_status rc)
+{
+    over(thread, self, reason_of(self->slot, rc), rc);
+}
+
+/* Deferred calls and clean-up, as one turn: the watchdog looks at it too. */
+static bool clean_up(struct ward__thread *thread, ward_self *self, struct ward__here *here)
+{
+    struct ward__inc *inc = self->inc;
+    ward_reason why = (ward_reason)self->slot->reason;
+
+    if (!self->spec->cleanup && (!inc || !inc->deferred_count)) return true;
+    ward__turn_begin(thread, self->slot, "clean-up");
+    while (inc && inc->deferred_count) {
+        struct ward__deferred *last = &inc->deferred[--inc->deferred_count];
+        last->fn(last->arg);
+    }
+    if (self->spec->cleanup) self->spec->cleanup(self, why);
+    return ward__turn_end(thread, here);
+}
+
+void ward__finish(struct ward__thread *thread, struct ward__slot *slot)
+{
+    struct ward__here here = ward__here_of(thread);
+    ward_self *self = &thread->self;
+
+    ward__self_init(self, thread->node, thread, slot);
+    self->ending = true;
+    if (!clean_up(thread, self, &here)) {
+        ward__zombie_end(thread);
+        return;
+    }
+    slot->inc = NULL;
+    ward__inc_free(&here, self->inc);
+    if (ward__load(&slot->box.kept)) {
+        ward__store(&slot->box.kept, 0);
+        ward__mailbox_publish(&slot->box);
+    }
+    here.node->ops->finished(&here, slot);
+}
+
+/* -- handlers ---------------------------------------------------------------------------------- */
+
+static ward_status call(struct ward__thread *thread, ward_self *self, struct ward__here *here,
+    bool *revoked)
+{
+    ward_status rc;
+
+    ward__turn_begin(thread, self->slot, self->hand->type->name);
+    rc = self->spec->handle(self, self->hand);
+    *revoked = !ward__turn_end(thread, here);
+    if (ward__unlikely(*revoked)) return rc;
+    if (ward__unlikely(self->inc && self->inc->texts)) ward__texts_free(here, self);
+    return rc;
+}
+
+/* What .idle_ms means here. */
+static bool idle(struct ward__thread *thread, ward_self *self)
+{
+    ward__store(&self->slot->wait.deadline, 0);
+    if (self->spec->on_idle == WARD_IDLE_TELL) {
+        self->hand = (struct ward_msg *)(uintptr_t)&idle_message;
+        return true;
+    }
+    if (self->spec->on_idle == WARD_IDLE_FAIL)
+        over(thread, self, WARD_BY_FAILURE, WARD_ETIMEDOUT);
+    else
+        over(thread, self, WARD_BY_RETURN, WARD_STOP);
+    return false;
+}
+
+/* Gives the mailbox up until there is mail; false: there is something to do. */
+static bool go_idle(struct ward__here *here, struct ward__slot *slot)
+{
+    const struct ward__spec *spec = ward__load(&slot->spec);
+
+    ward__store(&slot->since_ns, here->worker ? here->worker->now_ns : ward__clock_ns(here->node));
+    if (ward__unlikely(spec->idle_ns != INT64_MAX)) {
+        int64_t until = ward__clock_ns(here->node) + spec->idle_ns;
+        ward__store_seq(&slot->wait.deadline, until);
+        ward__wheel_arm(here, slot, until);
+    }
+    return ward__mailbox_idle(&slot->box, &here->node->pool, here->magazines);
+}
+
+/* One thing of a slice. False: the slot is not ours any more. */
+static bool handle_next(struct ward__thread *thread, ward_self *self, struct ward__here *here,
+    bool *again)
+{
+    bool revoked;
+    ward_status rc;
+
+    *again = false;
+    switch (ward__next(here, self)) {
+    case WARD__NEXT_MAIL: break;
+    case WARD__NEXT_IDLE:
+        if (!idle(thread, self)) return false;
+        break;
+    case WARD__NEXT_NONE: return !go_idle(here, self->slot);
+    case WARD__NEXT_BUSY: *again = true; return true;
+    case WARD__NEXT_CANCELED: over(thread, self, WARD_BY_CANCEL, WARD_ECANCELED); return false;
+    case WARD__NEXT_CLOSED: over(thread, self, WARD_BY_CLOSE, WARD_OK); return false;
+    }
+    rc = call(thread, self, here, &revoked);
+    if (ward__unlikely(revoked)) {
+        ward__zombie_end(thread);
+        return false;
+    }
+    if (ward__unlikely(rc != WARD_OK && rc != WARD_EABANDONED)) {
+        end_by(thread, self, rc);
+        return false;
+    }
+    if (rc == WARD_EABANDONED) ward__fate(self->slot, WARD__ABANDONED);
+    ward__hand_end(here, self, rc == WARD_EABANDONED ? WARD_EABANDONED : WARD_ENOREPLY);
+    *again = true;
+    return true;
+}
+
+static void slice_of_handler(struct ward__thread *thread, struct ward__slot *slot)
+{
+    struct ward__here here = ward__here_of(thread);
+    struct ward__worker *worker = here.worker;
+    ward_self *self = &thread->self;
+    uint32_t tick = ward__load(&here.node->tick), n = 0;
+    bool measure = worker && worker->slices % MEASURE_EVERY == 0, again = true;
+    int64_t began = measure ? ward__clock_ns(here.node) : 0;
+
+    ward__self_init(self, here.node, thread, slot);
+    if (worker) ward__store(&slot->home, (uint16_t)worker->index);
+    while (n < SLICE) {
+        if (!handle_next(thread, self, &here, &again)) goto measured;
+        n += again;
+        if (here.worker != worker || ward__load(&here.node->tick) != tick) break;
+        if (here.node->sim && again) break;
+    }
+    ward__requeue(&here, slot);
+measured:
+    if (measure && here.worker == worker && n)
+        worker->message_ns =
+            (worker->message_ns * 3 + (ward__clock_ns(here.node) - began) / n) / 4;
+}
+
+/* .start of a handler; true: go on. */
+static bool start_handler(struct ward__thread *thread, struct ward__slot *slot)
+{
+    struct ward__here here = ward__here_of(thread);
+    ward_self *self = &thread->self;
+    ward_status rc = WARD_OK;
+
+    ward__self_init(self, here.node, thread, slot);
+    if (ward__load_acq(&slot->signals) & WARD__SIG_CANCEL) {
+        over(thread, self, WARD_BY_CANCEL, WARD_ECANCELED);
+        return false;
+    }
+    if (self->spec->start) {
+        ward__turn_begin(thread, slot, "start");
+        rc = self->spec->start(self);
+        if (!ward__turn_end(thread, &here)) {
+            ward__zombie_end(thread);
+            return false;
+        }
+        ward__texts_free(&here, self);
+    }
+    if (rc != WARD_OK) {
+        end_by(thread, self, rc);
+        return false;
+    }
+    here.node->ops->started(&here, slot);
+    return true;
+}
+
+/* -- bodies ------------------------------------------------------------------------------------ */
+
+/* Runs start and body; false: the turn was revoked. */
+static bool run_body(ward_self *self)
+{
+    struct ward__here here = ward__here_of(self->thread);
+    ward_status rc = WARD_OK;
+
+    if (ward__load_acq(&self->slot->signals) & WARD__SIG_CANCEL) {
+        rc = WARD_ECANCELED;
+    } else if (self->spec->start) {
+        ward__leave(self);
+        rc = self->spec->start(self);
+        if (!ward__turn_end(self->thread, &here)) return false;
+        ward__store_rel(&self->thread->turn, ward__load(&self->thread->turn) + 1);
+    }
+    if (rc == WARD_OK) {
+        here.node->ops->started(&here, self->slot);
+        ward__leave(self);
+        rc = self->spec->body(self);
+        if (!ward__turn_end(self->thread, &here)) return false;
+        ward__store_rel(&self->thread->turn, ward__load(&self->thread->turn) + 1);
+    }
+    self->rc = rc;
+    return true;
+}
+
+static void fiber_main(void *arg)
+{
+    ward_self *self = arg;
+
+    (void)run_body(self); /* revoked: who resumed it sees so by itself */
+    self->left = WARD__LEFT_ENDED;
+    ward__switch_last(&((struct ward__fiber *)arg - 1)->context, &self->thread->loop);
+}
+
+static bool make_fiber(struct ward__thread *thread, struct ward__slot *slot)
+{
+    ward_node *node = thread->node;
+    const struct ward__spec *spec = ward__load(&slot->spec);
+    struct ward__fiber *fiber = ward__fiber_new(&node->stacks, spec->stack_bytes, fiber_main, NULL);
+    ward_self *self;
+
+    _Static_assert(sizeof(ward_self) <= WARD__FIBER_EXTRA, "the record lies beside the stack");
+    if (!fiber) return false;
+    self = ward__fiber_extra(fiber);
+    fiber->arg = self;
+    ward__self_init(self, node, thread, slot);
+    self->waits = true;
+    slot->fiber = fiber;
+    if (thread->worker && ward__load(&slot->home) != thread->worker->index) {
+        ward__wheel_forget(node, slot);
+        ward__store(&slot->home, (uint16_t)thread->worker->index);
+    }
+    if (thread->worker && !ward__load(&slot->wheel_tick))
+        slot->wheel_worker = (uint16_t)thread->worker->index;
+    return true;
+}
+
+/* The body of this fiber is over. */
+static void body_over(struct ward__thread *thread, struct ward__slot *slot, ward_self *self)
+{
+    struct ward__fiber *fiber = slot->fiber;
+    ward_self ended = *self; /* the record goes with the stack */
+
+    slot->fiber = NULL;
+    ward__fiber_free(&thread->node->stacks, fiber);
+    ward__store_rel(&slot->on, NULL);
+    ended.thread = thread;
+    end_by(thread, &ended, ended.rc);
+}
+
+static void slice_of_body(struct ward__thread *thread, struct ward__slot *slot)
+{
+    struct ward__here here = ward__here_of(thread);
+    ward_self *self;
+    uint32_t left;
+
+    if (!slot->fiber && !make_fiber(thread, slot)) {
+        ward__self_init(&thread->self, thread->node, thread, slot);
+        over(thread, &thread->self, WARD_BY_FAILURE, WARD_ENOMEM);
+        return;
+    }
+    self = ward__fiber_extra(slot->fiber);
+    self->thread = thread;
+    ward__store_rel(&slot->on, thread);
+    ward__store(&thread->slot, ward__index(thread->node, slot));
+    ward__store(&thread->what, "body");
+    ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
+    ward__switch(&thread->loop, &slot->fiber->context);
+    if (!ward__turn_end(thread, &here)) {
+        ward__zombie_end(thread);
+        return;
+    }
+    left = self->left;
+    if (left == WARD__LEFT_ENDED) {
+        body_over(thread, slot, self);
+        return;
+    }
+    ward__store_rel(&slot->on, NULL); /* from here on another thread may resume it */
+    if (left == WARD__LEFT_YIELDED) ward__requeue(&here, slot);
+}
+
+void ward__run(struct ward__thread *thread, struct ward__slot *slot)
+{
+    struct ward__here here = ward__here_of(thread);
+    enum ward__phase phase = (enum ward__phase)ward__load_acq(&slot->phase);
+
+    if (ward__unlikely(ward__load_acq(&slot->on) != NULL)) {
+        ward__requeue(&here, slot); /* its fiber is about to leave another thread */
+        return;
+    }
+    switch (phase) {
+    case WARD__START:
+        if (slot->kind == WARD__BODY)
+            slice_of_body(thread, slot);
+        else if (start_handler(thread, slot))
+            slice_of_handler(thread, slot);
+        return;
+    case WARD__LIVE:
+        if (slot->kind == WARD__BODY)
+            slice_of_body(thread, slot);
+        else
+            slice_of_handler(thread, slot);
+        return;
+    case WARD__FINISH: ward__finish(thread, slot); return;
+    case WARD__FREE:
+    case WARD__BETWEEN:
+    case WARD__ENDING: ward__fail("actors/run.c", "an actor that must not run was scheduled");
+    }
+}
+
+/* -- blocking bodies and attached threads ------------------------------------------------------ */
+
+/* Waits until the tree says that the children have ended. */
+static void wait_for_finish(struct ward__thread *thread, struct ward__slot *slot)
+{
+    if (thread->kind != WARD__RUNS_HOST) ward__asleep(thread->node);
+    while (ward__load_acq(&slot->phase) != WARD__FINISH) {
+        if (atomic_exchange_explicit(&thread->wake, 0, memory_order_seq_cst)) continue;
+        ward__futex_wait(&thread->wake, 0, INT64_MAX);
+    }
+    if (thread->kind != WARD__RUNS_HOST) ward__awake(thread->node);
+}
+
+void ward__end_thread(struct ward__thread *thread, struct ward__slot *slot, ward_status rc)
+{
+    struct ward__here here = ward__here_of(thread);
+    ward_self *self = &thread->self;
+    ward_reason reason = reason_of(slot, rc);
+
+    if (reason == WARD_BY_FAILURE && self->hand && ward_kind_of(self->hand) == WARD_MAIL)
+        ward__fate(slot, WARD__IN_DOUBT);
+    ward__hand_end(&here, self, WARD_ENOREPLY);
+    if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
+    self->answer = NULL;
+    if (!here.node->ops->over(&here, slot, reason, rc)) wait_for_finish(thread, slot);
+    slot->thread = NULL;
+    ward__finish(thread, slot);
+}
+
+void ward__run_thread(struct ward__thread *thread, struct ward__slot *slot)
+{
+    ward_self *self = &thread->self;
+
+    ward__self_init(self, thread->node, thread, slot);
+    self->waits = true;
+    ward__store(&thread->what, "body");
+    ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
+    if (!run_body(self)) {
+        ward__zombie_end(thread);
+        return;
+    }
+    ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
+    ward__end_thread(thread, slot, self->rc);
+}

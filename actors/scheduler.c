@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scheduler.c - who runs next. Flow 4 of 8.
+ *
+ * A message makes its receiver runnable on the sender's worker, in the last-in slot (the receiver
+ * runs next, with the message still in the cache), 16 times in a row at most. A body stays on the
+ * worker that first ran it; handlers, and bodies that have not run yet, may go anywhere. Private
+ * queues are touched by their worker's thread only; all others go through its inbox. An idle
+ * worker says so in a mask, and a busy one gives it a batch between two slices: always of actors
+ * that have never run, of others only when its messages are coarse, because crossing cores costs
+ * more than a microsecond of work. One runnable actor is never worth a wake.
+ *
+ * Lost wake-ups: a sleeper sets its bit in `sleeping`, then looks at its inbox; who fills an inbox
+ * looks at the mask afterwards; both sides sequentially consistent.
+ *
+ * Knows no mailboxes' insides and no supervisors. The choice in a simulated node is sim.c's.
+ */
+#include <unistd.h>
+
+#include "actors/node.h"
+#include "actors/sim.h"
+#include "base/assert.h"
+
+enum {
+    LAST_IN_ROW = 16,
+    SPIN_NS = 50000,
+    COARSE_NS = 1000, /* a message; below it, sharing costs more than it gives */
+    GIVE_MAX = 64,
+    LOOK_MAX = 128
+};
+
+static uint64_t bit(const struct ward__worker *worker)
+{
+    return UINT64_C(1) << worker->index;
+}
+
+void ward__ring(ward_node *node, struct ward__worker *worker)
+{
+    if (!(ward__load_seq(&node->sleeping) & bit(worker))) return;
+    if (!(ward__and_seq(&node->sleeping, ~bit(worker)) & bit(worker))) return;
+    ward__store_seq(&worker->bell, 0);
+    ward__futex_wake(&worker->bell, 1);
+}
+
+static void to_inbox(ward_node *node, struct ward__worker *worker, struct ward__slot *slot)
+{
+    uint32_t index = ward__index(node, slot), top = ward__load(&worker->inbox);
+
+    do {
+        slot->queue_next = top;
+    } while (!ward__cas_seq(&worker->inbox, &top, index));
+    ward__ring(node, worker);
+}
+
+static void to_queue(ward_node *node, struct ward__worker *worker, struct ward__slot *slot)
+{
+    uint32_t index = ward__index(node, slot);
+
+    slot->queue_next = 0;
+    if (worker->tail)
+        ward__slot(node, worker->tail)->queue_next = index;
+    else
+        worker->head = index;
+    worker->tail = index;
+    ward__bump(&worker->queued, 1);
+}
+
+static void to_pool(ward_node *node, struct ward__slot *slot);
+
+static bool movable(const struct ward__slot *slot)
+{
+    return slot->kind == WARD__HANDLER || (slot->kind == WARD__BODY && !slot->fiber);
+}
+
+/* For a thread that runs no worker: the actor's last one, unless only another is idle. */
+static struct ward__worker *choose(ward_node *node, struct ward__slot *slot)
+{
+    struct ward__worker *home = &node->workers[ward__load(&slot->home)];
+    uint64_t idle = ward__load(&node->sleeping);
+
+    if (idle && !(idle & bit(home)) && movable(slot)) home = &node->workers[__builtin_ctzll(idle)];
+    return home;
+}
+
+static void wake_thread(struct ward__slot *slot)
+{
+    struct ward__thread *thread = slot->thread;
+    uint64_t one = 1;
+    int fd;
+
+    if (!thread) return; /* it is just being started, and looks by itself */
+    fd = ward__load_acq(&thread->mail_fd);
+    if (!atomic_exchange_explicit(&thread->wake, 1, memory_order_seq_cst))
+        ward__futex_wake(&thread->wake, 1);
+    if (fd >= 0 && write(fd, &one, sizeof one) < 0) { } /* full is readable, too */
+}
+
+void ward__schedule(struct ward__here *here, struct ward__slot *slot)
+{
+    ward_node *node = here->node;
+
+    if (node->sim) {
+        ward__sim_schedule(node, slot);
+        return;
+    }
+    switch ((enum ward__kind)slot->kind) {
+    case WARD__THREAD:
+    case WARD__ATTACHED: wake_thread(slot); return;
+    case WARD__POOLED: to_pool(node, slot); return;
+    case WARD__SUPERVISOR:
+    case WARD__ROOT: ward__fail("actors/scheduler.c", "a supervisor runs no code");
+    case WARD__HANDLER:
+    case WARD__BODY: break;
+    }
+    struct ward__worker *mine = here->worker;
+    if (!mine || (!movable(slot) && ward__load(&slot->home) != mine->index)) {
+        to_inbox(node, choose(node, slot), slot);
+    } else if (ward__load(&slot->phase) != WARD__LIVE) {
+        to_queue(node, mine, slot);
+    } else {
+        uint32_t before = ward__load(&mine->last_in);
+        ward__store(&mine->last_in, ward__index(node, slot));
+        if (before) to_queue(node, mine, ward__slot(node, before));
+    }
+}
+
+void ward__requeue(struct ward__here *here, struct ward__slot *slot)
+{
+    struct ward__worker *mine = here->worker;
+
+    if (here->node->sim || !mine || slot->kind == WARD__POOLED ||
+        (!movable(slot) && ward__load(&slot->home) != mine->index))
+        ward__schedule(here, slot);
+    else
+        to_queue(here->node, mine, slot);
+}
+
+void ward__resume(struct ward__here *here, struct ward__slot *slot)
+{
+    ward__schedule(here, slot);
+}
+
+void ward__poke(struct ward__here *here, struct ward__slot *slot, uint32_t bits)
+{
+    (void)ward__or_seq(&slot->signals, bits);
+    if (ward__mailbox_signal(&slot->box)) ward__schedule(here, slot);
+}
+
+/* -- a worker ---------------------------------------------------------------------------------- */
+
+/* Moves the inbox, which is newest first, to the end of the queue. */
+static void empty_inbox(ward_node *node, struct ward__worker *worker)
+{
+    uint32_t index = atomic_exchange_explicit(&worker->inbox, 0, memory_order_seq_cst), first = 0;
+
+    while (index) {
+        struct ward__slot *slot = ward__slot(node, index);
+        uint32_t next = slot->queue_next;
+        slot->queue_next = first;
+        first = index;
+        index = next;
+    }
+    while (first) {
+        struct ward__slot *slot = ward__slot(node, first);
+        first = slot->queue_next;
+        to_queue(node, worker, slot);
+    }
+}
+
+static struct ward__slot *pop(ward_node *node, struct ward__worker *worker)
+{
+    uint32_t index = ward__load(&worker->last_in);
+
+    if (index && (worker->last_in_row++ < LAST_IN_ROW || !worker->head)) {
+        ward__store(&worker->last_in, 0);
+        return ward__slot(node, index);
+    }
+    worker->last_in_row = 0;
+    index = worker->head;
+    if (!index) return NULL;
+    worker->head = ward__slot(node, index)->queue_next;
+    if (!worker->head) worker->tail = 0;
+    ward__bump(&worker->queued, (uint32_t)-1);
+    return ward__slot(node, index);
+}
+
+static bool shareable(const struct ward__worker *worker, const struct ward__slot *slot)
+{
+    if (!movable(slot)) return false;
+    return worker->message_ns >= COARSE_NS || ward__load(&slot->phase) != WARD__LIVE;
+}
+
+/* Gives up to half of what may move to an idle worker. */
+static uint32_t give(ward_node *node, struct ward__worker *worker, struct ward__worker *to)
+{
+    uint32_t all = ward__load(&worker->queued), give = all / 2 + (all & 1), given = 0, kept = 0;
+    uint32_t index = worker->head;
+
+    if (give > GIVE_MAX) give = GIVE_MAX;
+    worker->head = worker->tail = 0;
+    ward__store(&worker->queued, 0);
+    while (index) {
+        struct ward__slot *slot = ward__slot(node, index);
+        index = slot->queue_next;
+        if (given < give && kept + given < LOOK_MAX && shareable(worker, slot)) {
+            to_inbox(node, to, slot);
+            given++;
+        } else if (given == give || kept + given >= LOOK_MAX) {
+            /* The rest stays as it is. */
+            uint32_t first = ward__index(node, slot), last = first, count = 1;
+            while (ward__slot(node, last)->queue_next) {
+                last = ward__slot(node, last)->queue_next;
+                count++;
+            }
+            if (worker->tail)
+                ward__slot(node, worker->tail)->queue_next = first;
+            else
+                worker->head = first;
+            worker->tail = last;
+            ward__bump(&worker->queued, count);
+            break;
+        } else {
+            to_queue(node, worker, slot);
+            kept++;
+        }
+    }
+    return given;
+}
+
+static void share(ward_node *node, struct ward__worker *worker)
+{
+    uint64_t hungry = ward__load(&node->hungry) & ~bit(worker);
+
+    if (ward__likely(!hungry) || ward__load(&worker->queued) == 0) return;
+    if (ward__load(&worker->queued) == 1 && !ward__load(&worker->last_in)) return; /* it runs that one itself */
+    if (worker->share_after > worker->slices) return; /* looked lately, in vain */
+    struct ward__worker *to = &node->workers[__builtin_ctzll(hungry)];
+    if (give(node, worker, to))
+        (void)ward__and_seq(&node->hungry, ~bit(to));
+    else
+        worker->share_after = worker->slices + 16;
+}
+
+/* What is to be done between two slices. */
+static void look_around(struct ward__here *here, struct ward__worker *worker)
+{
+    ward_node *node = here->node;
+    int64_t next = ward__wheel_next_ns(worker);
+
+    if ((worker->slices++ & 15) == 0 && next != INT64_MAX) worker->now_ns = ward__clock_ns(node);
+    if (next <= worker->now_ns || ward__load(&node->tick) != worker->tick_seen) {
+        worker->tick_seen = ward__load(&node->tick);
+        worker->now_ns = ward__clock_ns(node);
+        if (next <= worker->now_ns) (void)ward__wheel_run(here, worker, worker->now_ns);
+    }
+    if (ward__load(&worker->inbox)) empty_inbox(node, worker);
+    share(node, worker);
+}
+
+static bool spin(ward_node *node, struct ward__worker *worker)
+{
+    int64_t until = ward__now_ns() + SPIN_NS;
+
+    do {
+        for (int i = 0; i < 20; i++) {
+            if (ward__load(&worker->inbox)) return true;
+            __builtin_ia32_pause();
+        }
+    } while (ward__now_ns() < until && !ward__load(&node->closing));
+    return false;
+}
+
+/* Until there is work, a deadline, or the node closes. */
+static void sleep_until_work(ward_node *node, struct ward__worker *worker)
+{
+    int64_t until;
+
+    (void)ward__or_seq(&node->hungry, bit(worker));
+    if (!spin(node, worker)) {
+        ward__store_seq(&worker->bell, 1);
+        (void)ward__or_seq(&node->sleeping, bit(worker));
+        until = ward__wheel_next_ns(worker);
+        if (!ward__load_seq(&worker->inbox) && !ward__load_seq(&node->closing)) {
+            ward__asleep(node);
+            while (ward__load_seq(&worker->bell) && ward__now_ns() < until)
+                ward__futex_wait(&worker->bell, 1, until);
+            ward__awake(node);
+        }
+        (void)ward__and_seq(&node->sleeping, ~bit(worker));
+    }
+    (void)ward__and_seq(&node->hungry, ~bit(worker));
+    worker->now_ns = ward__now_ns();
+}
+
+struct ward__slot *ward__next_runnable(struct ward__thread *thread)
+{
+    for (;;) {
+        struct ward__here here = ward__here_of(thread);
+        struct ward__slot *slot;
+        if (!here.worker || ward__load_acq(&here.node->closing)) return NULL;
+        look_around(&here, here.worker);
+        slot = pop(here.node, here.worker);
+        if (slot) return slot;
+        sleep_until_work(here.node, here.worker);
+    }
+}
+
+/* -- the pool of blocking handlers ------------------------------------------------------------- */
+
+static void to_pool(ward_node *node, struct ward__slot *slot)
+{
+    uint32_t index = ward__index(node, slot);
+
+    pthread_mutex_lock(&node->pool_lock);
+    slot->queue_next = 0;
+    if (node->pool_tail)
+        ward__slot(node, node->pool_tail)->queue_next = index;
+    else
+        node->pool_head = index;
+    node->pool_tail = index;
+    node->pool_queued++;
+    if (node->pool_idle < node->pool_queued) ward__pool_thread_start(node);
+    pthread_cond_signal(&node->pool_cond);
+    pthread_mutex_unlock(&node->pool_lock);
+}
+
+struct ward__slot *ward__pool_next(ward_node *node)
+{
+    struct ward__slot *slot = NULL;
+
+    pthread_mutex_lock(&node->pool_lock);
+    node->pool_idle++;
+    while (!node->pool_head && !ward__load(&node->closing))
+        pthread_cond_wait(&node->pool_cond, &node->pool_lock);
+    node->pool_idle--;
+    if (node->pool_head && !ward__load(&node->closing)) {
+        slot = ward__slot(node, node->pool_head);
+        node->pool_head = slot->queue_next;
+        if (!node->pool_head) node->pool_tail = 0;
+        node->pool_queued--;
+    }
+    pthread_mutex_unlock(&node->pool_lock);
+    return slot;
+}

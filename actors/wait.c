@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wait.c - parking: how a body stops until something happens, and how the wait ends exactly once.
+ *
+ * A wait for one particular thing goes through the cell (mailbox/wait.h). A wait for mail goes
+ * through the mailbox word: the owner gives it up, and who makes it SCHEDULED again resumes it; it
+ * then looks for itself why, so a needless wake-up does no harm.
+ *
+ * A fiber parks by switching to the loop of the thread it is on; a thread actor by a futex, whose
+ * wake-ups are only hints. Runs on the waiter's own thread; knows no supervisors.
+ */
+#include "actors/node.h"
+#include "base/assert.h"
+
+ward_status ward__wait_refused(const ward_self *self)
+{
+    if (!self->waits || self->ending) return WARD_ESTATE;
+    if (ward__load_acq(&self->slot->signals) & WARD__SIG_CANCEL) return WARD_ECANCELED;
+    if (ward__abandoned(self)) return WARD_EABANDONED;
+    return WARD_OK;
+}
+
+bool ward__abandoned(const ward_self *self)
+{
+    struct ward__token token = { .cell = ward__load(&self->slot->question_cell) };
+    int64_t deadline;
+
+    if (ward__likely(!token.cell)) return false;
+    token.asker = ward__load(&self->slot->question_asker);
+    return !ward__asker_waits(self->node, token, &deadline);
+}
+
+int64_t ward__wait_until(const ward_self *self, ward_deadline by)
+{
+    struct ward__token token = { .cell = ward__load(&self->slot->question_cell) };
+    int64_t deadline;
+
+    if (ward__likely(!token.cell)) return by.ns;
+    token.asker = ward__load(&self->slot->question_asker);
+    if (!ward__asker_waits(self->node, token, &deadline)) return by.ns;
+    return deadline < by.ns ? deadline : by.ns;
+}
+
+static bool is_thread(const struct ward__slot *slot)
+{
+    return slot->kind == WARD__THREAD || slot->kind == WARD__ATTACHED;
+}
+
+static void note(
+    struct ward__here *here, struct ward__slot *slot, const char *what, const char *at)
+{
+    ward__store(&slot->wait_what, what);
+    ward__store(&slot->wait_at, at);
+    ward__store(&slot->since_ns, here->worker ? here->worker->now_ns : ward__clock_ns(here->node));
+}
+
+uint64_t ward__wait_begin(struct ward__here *here, ward_self *self, int64_t until_ns,
+    const char *what, const char *at)
+{
+    struct ward__slot *slot = self->slot;
+    uint64_t cell;
+
+    note(here, slot, what, at);
+    slot->wait.status = WARD_OK;
+    slot->wait.answer = 0;
+    cell = ward__wait_arm(&slot->wait, until_ns);
+    if (!is_thread(slot)) ward__wheel_arm(here, slot, until_ns);
+    return cell;
+}
+
+static void over(struct ward__slot *slot)
+{
+    ward__store(&slot->wait.deadline, 0);
+    ward__store(&slot->wait_what, NULL);
+    ward__store(&slot->wait_at, NULL);
+}
+
+void ward__wait_undo(ward_self *self)
+{
+    uint64_t cell = ward__load(&self->slot->wait.cell);
+
+    /* A timer may have claimed it: then a resume is on its way, and must be waited for. */
+    if (ward__waiting(cell) && ward__wait_claim(&self->slot->wait, cell)) {
+        over(self->slot);
+        return;
+    }
+    struct ward__here here = ward__here_of(self->thread);
+    (void)ward__wait_end(&here, self, cell | 1);
+}
+
+/* A fiber goes back to its thread's loop; returns when it was resumed, maybe on another. */
+static void leave_fiber(struct ward__here *here, ward_self *self, enum ward__left left)
+{
+    self->left = left;
+    self->since_yield = 0;
+    ward__switch(&self->slot->fiber->context, &self->thread->loop);
+    *here = ward__here_of(self->thread);
+}
+
+static void turn_pause(struct ward__thread *thread)
+{
+    if (thread->kind == WARD__RUNS_HOST) return;
+    ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
+    ward__asleep(thread->node);
+}
+
+static void turn_resume(struct ward__thread *thread)
+{
+    if (thread->kind == WARD__RUNS_HOST) return;
+    ward__awake(thread->node);
+    ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
+}
+
+/* A thread actor's wait for its cell, which it claims itself when the time is over. */
+static void park_thread(struct ward__thread *thread, struct ward__wait *wait)
+{
+    turn_pause(thread);
+    for (;;) {
+        int64_t until = ward__load(&wait->deadline), soon;
+        uint64_t cell;
+        if (atomic_exchange_explicit(&thread->wake, 0, memory_order_seq_cst) &&
+            !ward__waiting(ward__load_acq(&wait->cell)))
+            break;
+        cell = ward__load_acq(&wait->cell);
+        if (ward__now_ns() >= until && ward__waiting(cell) && ward__wait_claim(wait, cell)) {
+            wait->status = WARD_ETIMEDOUT;
+            break;
+        }
+        /* Even without a wake-up: claimed, and the wake-up comes; or it is being handed over. */
+        soon = ward__now_ns() + WARD__NS_MS;
+        if (!ward__waiting(cell) || until < soon) until = until < soon && ward__waiting(cell)
+                ? until
+                : soon;
+        ward__futex_wait(&thread->wake, 0, until);
+    }
+    turn_resume(thread);
+}
+
+ward_status ward__wait_end(struct ward__here *here, ward_self *self, uint64_t cell)
+{
+    struct ward__slot *slot = self->slot;
+    struct ward__wait *wait = &slot->wait;
+    ward_status stop = WARD_OK;
+    bool mine = false;
+
+    ward__fence(); /* the cell is armed before the flags are read */
+    if (ward__load_seq(&slot->signals) & WARD__SIG_CANCEL)
+        stop = WARD_ECANCELED;
+    else if (ward__abandoned(self))
+        stop = WARD_EABANDONED;
+    if (stop && ward__load(&wait->cell) == cell && ward__wait_claim(wait, cell)) {
+        wait->status = stop;
+        mine = true;
+    }
+    if (!mine) {
+        if (ward__mailbox_settle(&slot->box)) ward__serve(here, slot);
+        if (is_thread(slot))
+            park_thread(self->thread, wait);
+        else
+            leave_fiber(here, self, WARD__LEFT_PARKED);
+    }
+    over(slot);
+    return wait->status;
+}
+
+void ward__park_idle(struct ward__here *here, ward_self *self, int64_t until_ns)
+{
+    struct ward__slot *slot = self->slot;
+    struct ward__thread *thread = self->thread;
+
+    if (!is_thread(slot)) {
+        leave_fiber(here, self, WARD__LEFT_PARKED);
+        return;
+    }
+    turn_pause(thread);
+    while (!(ward__load_seq(&slot->box.word) & WARD__SCHEDULED)) {
+        if (atomic_exchange_explicit(&thread->wake, 0, memory_order_seq_cst)) continue;
+        if (ward__now_ns() >= until_ns) { /* takes the mailbox back */
+            (void)ward__or_seq(&slot->box.word, WARD__SCHEDULED);
+            break;
+        }
+        ward__futex_wait(&thread->wake, 0, until_ns);
+    }
+    turn_resume(thread);
+}
+
+void ward__yield(struct ward__here *here, ward_self *self)
+{
+    if (is_thread(self->slot)) return; /* the kernel shares threads out */
+    leave_fiber(here, self, WARD__LEFT_YIELDED);
+}
+
+void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token token)
+{
+    ward_node *node = here->node;
+    struct ward__slot *slot;
+    uint64_t cell;
+
+    if (holder == 0 || holder >= node->slots_max) return;
+    slot = ward__slot(node, holder);
+    /* Read the holder's wait, then whether it works for this question; if nothing moved, end that
+     * very wait. The resumed one does the next hop. */
+    cell = ward__load_seq(&slot->wait.cell);
+    if (!ward__waiting(cell)) return; /* it finds out at its next wait */
+    if (ward__load_seq(&slot->question_cell) != token.cell ||
+        ward__load(&slot->question_asker) != token.asker)
+        return;
+    if (!ward__wait_claim(&slot->wait, cell)) return;
+    slot->wait.status = WARD_EABANDONED;
+    ward__resume(here, slot);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * monitor.c - who is told of an end: monitors (one DOWN for the incarnation watched) and joins
+ * (the end of lives). The record of the relation is also the storage of its news, so an end can
+ * always be told. Lists are under the tree lock; the DOWN then goes through the watcher's queue
+ * of signals, due after the mail that was accepted before it.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "supervisor/tree.h"
+
+static void release(ward_node *node, struct ward__signal *signal)
+{
+    ward__free(&node->heap, (struct ward__watch *)(void *)signal, sizeof(struct ward__watch));
+}
+
+static void link_watched(struct ward__slot *slot, struct ward__watch *watch)
+{
+    watch->watched = slot;
+    watch->prev = NULL;
+    watch->next = slot->watches;
+    if (watch->next) watch->next->prev = watch;
+    slot->watches = watch;
+}
+
+static void unlink_watched(struct ward__watch *watch)
+{
+    if (!watch->watched) return;
+    if (watch->prev)
+        watch->prev->next = watch->next;
+    else
+        watch->watched->watches = watch->next;
+    if (watch->next) watch->next->prev = watch->prev;
+    watch->watched = NULL;
+}
+
+static void link_own(struct ward__inc *inc, struct ward__watch *watch)
+{
+    watch->own_prev = NULL;
+    watch->own_next = inc->watches;
+    if (watch->own_next) watch->own_next->own_prev = watch;
+    inc->watches = watch;
+}
+
+static void unlink_own(struct ward__inc *inc, struct ward__watch *watch)
+{
+    if (watch->own_prev)
+        watch->own_prev->own_next = watch->own_next;
+    else
+        inc->watches = watch->own_next;
+    if (watch->own_next) watch->own_next->own_prev = watch->own_prev;
+}
+
+void ward__watch_tell_locked(
+    struct ward__here *here, struct ward__watch *watch, const ward_down *down)
+{
+    struct ward__slot *watcher = watch->watcher;
+
+    unlink_watched(watch);
+    unlink_own(watcher->inc, watch);
+    watch->signal.mail.u.down = *down;
+    watch->signal.mail.type = &ward__nothing;
+    ward__store(&watch->signal.mail.bits,
+        WARD__MAIL_SIGNAL | (uint32_t)WARD_DOWN << WARD__MAIL_KIND);
+    watch->signal.ordered = true;
+    watch->signal.release = release;
+    ward__signal_put(here, watcher, &watch->signal);
+}
+
+static void tell_join(struct ward__here *here, struct ward__watch *watch)
+{
+    struct ward__slot *watcher = watch->watcher;
+
+    unlink_watched(watch);
+    if (--*watch->join_left > 0 || !watch->join_cell) return;
+    if (!ward__wait_claim(&watcher->wait, watch->join_cell)) return;
+    watcher->wait.status = WARD_OK;
+    ward__resume(here, watcher);
+}
+
+void ward__watches_tell_locked(struct ward__here *here, struct ward__slot *slot, bool final)
+{
+    ward_down down = { .who = ward__ref(here->node, slot),
+        .reason = (ward_reason)slot->reason,
+        .status = slot->status,
+        .final = final,
+        .incarnation = ward__load(&slot->incarnation) };
+    struct ward__watch *watch = slot->watches, *next;
+
+    for (; watch; watch = next) {
+        next = watch->next;
+        if (!watch->join_left)
+            ward__watch_tell_locked(here, watch, &down);
+        else if (final)
+            tell_join(here, watch);
+    }
+}
+
+void ward__watches_forget_locked(struct ward__here *here, struct ward__inc *inc)
+{
+    struct ward__route *route = ward__load_acq(&here->node->route);
+
+    while (inc->watches) {
+        struct ward__watch *watch = inc->watches;
+        inc->watches = watch->own_next;
+        if (watch->remote && route) route->demonitor(route->arg, watch);
+        unlink_watched(watch);
+        release(here->node, &watch->signal);
+    }
+}
+
+bool ward__monitors_locked(const struct ward__slot *watcher, const struct ward__slot *whom)
+{
+    for (const struct ward__watch *watch = whom->watches; watch; watch = watch->next)
+        if (!watch->join_left && watch->watcher == watcher) return true;
+    return false;
+}
+
+static struct ward__watch *find_own(struct ward__inc *inc, ward_ref whom)
+{
+    struct ward__watch *watch = inc->watches;
+
+    while (watch && !ward_same(watch->whom, whom)) watch = watch->own_next;
+    return watch;
+}
+
+/* The watch is the incarnation's from here on, unless an error is returned. */
+static ward_status monitor_locked(
+    struct ward__here *here, ward_self *self, struct ward__watch *watch)
+{
+    struct ward__slot *slot = ward__resolve(here->node, watch->whom);
+    struct ward__route *route = ward__load_acq(&here->node->route);
+    ward_down none = { .who = watch->whom, .reason = WARD_NOBODY, .status = WARD_EGONE,
+        .final = true };
+    ward_status rc;
+
+    watch->watcher = self->slot;
+    link_own(self->inc, watch);
+    if (!slot && watch->whom.node && watch->whom.node != here->node->id) {
+        rc = route ? route->monitor(route->arg, watch, watch->whom) : WARD_ELINK;
+        if (rc) unlink_own(self->inc, watch);
+        return rc;
+    }
+    if (!slot || ward__life(slot) != watch->whom.life || ward__load(&slot->phase) == WARD__FREE)
+        ward__watch_tell_locked(here, watch, &none);
+    else
+        link_watched(slot, watch);
+    return WARD_OK;
+}
+
+ward_status ward_monitor(ward_self *self, ward_ref whom)
+{
+    struct ward__here here;
+    struct ward__watch *watch;
+    ward_status rc = WARD_ENOMEM;
+
+    if (self->kind == WARD__SELF_OUTSIDE || self->ending) return WARD_ESTATE;
+    if (!ward__enter(self, &here)) return WARD_EFENCED;
+    watch = ward__alloc_zero(&here.node->heap, sizeof *watch);
+    if (watch) {
+        watch->whom = whom;
+        ward__tree_lock(here.node);
+        if (!ward__inc_of(self))
+            rc = WARD_ENOMEM;
+        else if (find_own(self->inc, whom))
+            rc = WARD_STOP; /* it watches already: this one is not needed */
+        else
+            rc = monitor_locked(&here, self, watch);
+        ward__tree_unlock(here.node);
+        if (rc) ward__free(&here.node->heap, watch, sizeof *watch);
+    }
+    ward__leave(self);
+    return rc == WARD_STOP ? WARD_OK : rc;
+}
+
+/* A DOWN that has been told lies in the queue of signals. */
+static struct ward__signal *pull_down(struct ward__slot *slot, ward_ref whom)
+{
+    struct ward__inc *inc = slot->inc;
+    struct ward__signal *found = NULL;
+
+    pthread_mutex_lock(slot->box.lock);
+    for (struct ward__signal **at = &inc->signals; *at; at = &(*at)->next) {
+        if ((*at)->release != release || !ward_same((*at)->mail.u.down.who, whom)) continue;
+        found = *at;
+        *at = found->next;
+        if (!found->next) inc->signals_end = at;
+        break;
+    }
+    pthread_mutex_unlock(slot->box.lock);
+    return found;
+}
+
+void ward_demonitor(ward_self *self, ward_ref whom)
+{
+    struct ward__here here;
+    struct ward__watch *watch;
+    struct ward__signal *down;
+    struct ward__route *route;
+
+    if (self->kind == WARD__SELF_OUTSIDE || !self->inc) return;
+    if (!ward__enter(self, &here)) return;
+    ward__tree_lock(here.node);
+    route = ward__load_acq(&here.node->route);
+    watch = find_own(self->inc, whom);
+    if (watch) {
+        if (watch->remote && route) route->demonitor(route->arg, watch);
+        unlink_watched(watch);
+        unlink_own(self->inc, watch);
+        down = &watch->signal;
+    } else {
+        down = pull_down(self->slot, whom);
+    }
+    ward__tree_unlock(here.node);
+    if (down) release(here.node, down);
+    ward__leave(self);
+}
+
+/* -- join -------------------------------------------------------------------------------------- */
+
+static bool is_ancestor(const ward_node *node, const struct ward__slot *slot, uint32_t index)
+{
+    uint32_t at = ward__index(node, slot);
+
+    for (; at; at = ward__load(&ward__slot(node, at)->parent))
+        if (at == index) return true;
+    return false;
+}
+
+struct joining {
+    struct ward__watch *watches; /* one for each; those of the dead are in no list */
+    const ward_ref *whom;
+    size_t count;
+    uint32_t left;
+};
+
+/* Stands at each of those that live. */
+static void stand(struct ward__here *here, ward_self *self, struct joining *join)
+{
+    for (size_t i = 0; i < join->count; i++) {
+        struct ward__slot *slot = ward__resolve(here->node, join->whom[i]);
+        if (!slot || ward__life(slot) != join->whom[i].life ||
+            ward__load(&slot->phase) == WARD__FREE)
+            continue;
+        join->watches[i].watcher = self->slot;
+        join->watches[i].join_left = &join->left;
+        link_watched(slot, &join->watches[i]);
+        join->left++;
+    }
+}
+
+static ward_status wait_for_ends(struct ward__here *here, ward_self *self, struct joining *join,
+    ward_deadline by, const char *at)
+{
+    ward_node *node = here->node;
+    int64_t until = ward__wait_until(self, by);
+    uint64_t cell = 0;
+    ward_status rc = WARD_OK;
+
+    ward__tree_lock(node);
+    stand(here, self, join);
+    if (join->left && until <= ward__clock_ns(node)) rc = WARD_ETIMEDOUT;
+    if (join->left && !rc) {
+        cell = ward__wait_begin(here, self, until, "join", at);
+        for (size_t i = 0; i < join->count; i++) join->watches[i].join_cell = cell;
+    }
+    ward__tree_unlock(node);
+    if (cell) rc = ward__wait_end(here, self, cell);
+    ward__tree_lock(node);
+    for (size_t i = 0; i < join->count; i++) unlink_watched(&join->watches[i]);
+    ward__tree_unlock(node);
+    return rc;
+}
+
+/* Why these cannot be joined, or WARD_OK. */
+static ward_status joinable(
+    struct ward__here *here, ward_self *self, const ward_ref *whom, size_t count)
+{
+    ward_status rc = ward__wait_refused(self);
+
+    for (size_t i = 0; !rc && i < count; i++) {
+        const struct ward__slot *slot = ward__resolve(here->node, whom[i]);
+        if (!slot && whom[i].node && whom[i].node != here->node->id)
+            rc = WARD_EINVAL; /* join is of this node; monitors cross links */
+        else if (slot && ward__life(slot) == whom[i].life &&
+            is_ancestor(here->node, self->slot, whom[i].slot))
+            rc = WARD_EDEADLK;
+    }
+    return rc;
+}
+
+ward_status ward_join_at(
+    ward_self *self, const ward_ref *whom, size_t count, ward_deadline by, const char *at)
+{
+    struct joining join = { .whom = whom, .count = count };
+    struct ward__here here;
+    ward_status rc;
+
+    if (!whom && count) return WARD_EINVAL;
+    if (self->kind == WARD__SELF_OUTSIDE) return WARD_ESTATE;
+    if (count == 0) return WARD_OK;
+    if (count > UINT32_MAX / sizeof *join.watches) return WARD_EINVAL;
+    if (!ward__enter(self, &here)) return WARD_EFENCED;
+    rc = joinable(&here, self, whom, count);
+    if (!rc) {
+        join.watches = ward__alloc_zero(&here.node->heap, count * sizeof *join.watches);
+        rc = join.watches ? wait_for_ends(&here, self, &join, by, at) : WARD_ENOMEM;
+        ward__free(&here.node->heap, join.watches, count * sizeof *join.watches);
+    }
+    ward__leave(self);
+    return rc;
+}

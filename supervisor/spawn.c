@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spawn.c - from a spec to an actor in the tree. Making is separate from joining the tree, so a
+ * spawn that fails half-way has changed nothing: slots for all static children are there before
+ * anyone is started. Any thread.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "supervisor/tree.h"
+
+/* A copied argument outlives its life while a zombie may still read it. */
+struct arg_head {
+    _Atomic uint32_t refs;
+    _Alignas(16) unsigned char data[];
+};
+
+static struct arg_head *head_of(void *arg)
+{
+    return (struct arg_head *)((char *)arg - offsetof(struct arg_head, data));
+}
+
+void ward__arg_hold(void *arg)
+{
+    ward__add(&head_of(arg)->refs, 1);
+}
+
+void ward__arg_drop(struct ward__heap *heap, void *arg, size_t arg_bytes)
+{
+    struct arg_head *head = arg_bytes ? head_of(arg) : NULL;
+
+    if (!head) return;
+    if (atomic_fetch_sub_explicit(&head->refs, 1, memory_order_acq_rel) == 1)
+        ward__free(heap, head, sizeof *head + arg_bytes);
+}
+
+static bool copy_arg(ward_node *node, struct ward__slot *slot, const struct ward__birth *birth)
+{
+    struct arg_head *head;
+
+    slot->arg = birth->arg;
+    slot->arg_bytes = 0;
+    if (!birth->arg_bytes) return true;
+    head = ward__alloc(&node->heap, sizeof *head + birth->arg_bytes);
+    if (!head) return false;
+    ward__store(&head->refs, 1);
+    memcpy(head->data, birth->arg, birth->arg_bytes);
+    slot->arg = head->data;
+    slot->arg_bytes = birth->arg_bytes;
+    return true;
+}
+
+static bool make_supervisor(ward_node *node, struct ward__slot *slot)
+{
+    const struct ward__spec *spec = ward__load(&slot->spec);
+    struct ward__limits limits = ward__limits_of(spec);
+    struct ward__supervisor *sup = ward__alloc_zero(&node->heap, sizeof *sup);
+    uint32_t count = (uint32_t)spec->children_count;
+
+    if (!sup) return false;
+    if (!ward__plan_init(&sup->plan, &node->heap, spec->strategy, count, &limits)) {
+        ward__free(&node->heap, sup, sizeof *sup);
+        return false;
+    }
+    slot->supervisor = sup;
+    if (count) sup->slots = ward__alloc_zero(&node->heap, count * sizeof *sup->slots);
+    if (count && !sup->slots) return false;
+    for (uint32_t k = 0; k < count; k++) {
+        const struct ward__spec *child = spec->children[k].spec;
+        limits = ward__limits_of(child);
+        if (!ward__plan_child_init(
+                &sup->plan.children[k], &node->heap, child->restart, &limits))
+            return false;
+    }
+    return true;
+}
+
+static void unmake_supervisor(ward_node *node, struct ward__slot *slot)
+{
+    struct ward__supervisor *sup = slot->supervisor;
+    size_t count = ward__load(&slot->spec)->children_count;
+
+    if (!sup) return;
+    ward__plan_free(&sup->plan, &node->heap);
+    if (sup->slots) ward__free(&node->heap, sup->slots, count * sizeof *sup->slots);
+    ward__free(&node->heap, sup, sizeof *sup);
+    slot->supervisor = NULL;
+}
+
+/* The parts of a slot that say nothing of a former use. */
+static void reset(ward_node *node, struct ward__slot *slot, const struct ward__spec *spec)
+{
+    uint32_t home = ward__add(&node->next_home, 1) % node->workers_count;
+
+    ward__store(&slot->spec, spec);
+    slot->kind = (uint8_t)spec->kind;
+    ward__store(&slot->signals, 0);
+    ward__store(&slot->question_cell, 0);
+    ward__store(&slot->wait_what, NULL);
+    ward__store(&slot->wait_at, NULL);
+    ward__store(&slot->wait.deadline, 0);
+    slot->wait.parcel = 0;
+    slot->wait.at = NULL;
+    ward__store(&slot->incarnation, 1);
+    ward__store(&slot->on, NULL);
+    ward__store(&slot->home, (uint16_t)home);
+    slot->wheel_worker = (uint16_t)home;
+    slot->inc = NULL;
+    slot->fiber = NULL;
+    slot->thread = NULL;
+    slot->child = slot->next = slot->prev = slot->children = slot->place = 0;
+    slot->reason = WARD_BY_RETURN;
+    slot->status = WARD_OK;
+    slot->marks = (struct ward__marks){ 0 };
+    slot->watches = NULL;
+    slot->supervisor = NULL;
+    slot->plan_child = NULL;
+    slot->alarm = (struct ward__alarm){ 0 };
+    ward__store(&slot->since_ns, ward__clock_ns(node));
+}
+
+static void link_child(ward_node *node, struct ward__slot *parent, struct ward__slot *slot)
+{
+    uint32_t index = ward__index(node, slot);
+
+    ward__store(&slot->parent, ward__index(node, parent));
+    slot->next = parent->child;
+    slot->prev = 0;
+    if (slot->next) ward__slot(node, slot->next)->prev = index;
+    parent->child = index;
+    parent->children++;
+    slot->marks.linked = true;
+}
+
+static void unlink_child(ward_node *node, struct ward__slot *slot)
+{
+    struct ward__slot *parent = ward__slot(node, ward__load(&slot->parent));
+
+    if (!slot->marks.linked) return;
+    if (slot->prev)
+        ward__slot(node, slot->prev)->next = slot->next;
+    else
+        parent->child = slot->next;
+    if (slot->next) ward__slot(node, slot->next)->prev = slot->prev;
+    parent->children--;
+    slot->marks.linked = false;
+}
+
+static ward_status make_children(struct ward__here *here, struct ward__slot *slot)
+{
+    const struct ward__spec *spec = ward__load(&slot->spec);
+    ward_status rc = WARD_OK;
+
+    for (uint32_t k = 0; !rc && k < spec->children_count; k++) {
+        const struct ward__child *child = &spec->children[k];
+        struct ward__birth birth = { child->spec, child->name, child->arg, child->arg_bytes };
+        struct ward__slot *made;
+        rc = ward__actor_make_locked(here, &made, slot, &birth);
+        if (rc) break;
+        made->place = k;
+        slot->supervisor->slots[k] = ward__index(here->node, made);
+    }
+    return rc;
+}
+
+ward_status ward__actor_make_locked(struct ward__here *here, struct ward__slot **out,
+    struct ward__slot *parent, const struct ward__birth *birth)
+{
+    ward_node *node = here->node;
+    uint32_t index;
+    struct ward__slot *slot;
+    ward_status rc = WARD_OK;
+
+    if (!ward__alarm_reserve_locked(node)) return WARD_ENOMEM;
+    index = ward__slot_get(node);
+    if (!index) {
+        ward__alarm_unreserve_locked(node);
+        return WARD_ELIMIT;
+    }
+    slot = ward__slot(node, index);
+    reset(node, slot, birth->spec);
+    ward__name_set(node, slot, birth->name);
+    ward__mailbox_open(&slot->box, birth->spec->mailbox_max, birth->spec->mailbox_bytes,
+        &node->stripes[index & 63]);
+    ward__store_rel(&slot->phase, WARD__BETWEEN);
+    link_child(node, parent, slot);
+    ward__add(&ward__counts(birth->spec)->spawned, 1);
+    if (!copy_arg(node, slot, birth)) rc = WARD_ENOMEM;
+    if (!rc && birth->spec->kind == WARD__SUPERVISOR) {
+        (void)ward__mailbox_close(&slot->box, ward__life(slot));
+        rc = make_supervisor(node, slot) ? make_children(here, slot) : WARD_ENOMEM;
+    }
+    if (rc) {
+        ward__actor_unmake_locked(here, slot);
+        return rc;
+    }
+    *out = slot;
+    return WARD_OK;
+}
+
+ward_status ward__supervisor_renew_locked(struct ward__here *here, struct ward__slot *slot)
+{
+    ward_status rc;
+
+    unmake_supervisor(here->node, slot);
+    rc = make_supervisor(here->node, slot) ? make_children(here, slot) : WARD_ENOMEM;
+    while (rc && slot->child) ward__actor_unmake_locked(here, ward__slot(here->node, slot->child));
+    return rc;
+}
+
+/* The books of a life that ends. */
+static void count_end(const struct ward__slot *slot)
+{
+    struct ward__counts *counts = ward__counts(ward__load(&slot->spec));
+
+    ward__add(&counts->taken, ward__load(&slot->box.taken));
+    ward__add(&counts->ended, 1);
+}
+
+void ward__actor_unmake_locked(struct ward__here *here, struct ward__slot *slot)
+{
+    ward_node *node = here->node;
+
+    while (slot->child) /* only when it was never started */
+        ward__actor_unmake_locked(here, ward__slot(node, slot->child));
+    ward__mailbox_kill(&slot->box);
+    ward__store_rel(&slot->phase, WARD__FREE);
+    count_end(slot);
+    unlink_child(node, slot);
+    ward__mailbox_end(&slot->box, &node->pool, here->magazines);
+    unmake_supervisor(node, slot);
+    if (slot->plan_child) {
+        ward__plan_child_free(slot->plan_child, &node->heap);
+        ward__free(&node->heap, slot->plan_child, sizeof(struct ward__plan_child));
+        slot->plan_child = NULL;
+    }
+    ward__arg_drop(&node->heap, slot->arg, slot->arg_bytes);
+    ward__wheel_forget(node, slot);
+    ward__alarm_clear_locked(node, &slot->alarm);
+    ward__alarm_unreserve_locked(node);
+    ward__name_set(node, slot, NULL);
+    ward__slot_put(node, slot);
+}
+
+/* -- the calls --------------------------------------------------------------------------------- */
+
+static bool stopping(const struct ward__slot *slot)
+{
+    uint8_t phase = ward__load(&slot->phase);
+
+    return slot->marks.asked || phase == WARD__ENDING || phase == WARD__FINISH ||
+        phase == WARD__FREE;
+}
+
+/* A dynamic child has a plan of its own, unless it is never restarted. */
+static ward_status give_plan(struct ward__here *here, struct ward__slot *slot)
+{
+    const struct ward__spec *spec = ward__load(&slot->spec);
+    struct ward__limits limits = ward__limits_of(spec);
+    struct ward__plan_child *child;
+
+    if (spec->restart == WARD_TEMPORARY) return WARD_OK;
+    child = ward__alloc(&here->node->heap, sizeof *child);
+    if (!child) return WARD_ENOMEM;
+    if (!ward__plan_child_init(child, &here->node->heap, spec->restart, &limits)) {
+        ward__free(&here->node->heap, child, sizeof *child);
+        return WARD_ENOMEM;
+    }
+    slot->plan_child = child;
+    return WARD_OK;
+}
+
+static ward_status spawn_locked(struct ward__here *here, ward_ref *out, struct ward__slot *parent,
+    const struct ward__birth *birth)
+{
+    struct ward__slot *slot;
+    ward_status rc;
+
+    if (here->node->tree->closing || stopping(parent)) return WARD_ECANCELED;
+    if (parent->supervisor && parent->children >= ward__load(&parent->spec)->children_max)
+        return WARD_ELIMIT;
+    rc = ward__actor_make_locked(here, &slot, parent, birth);
+    if (!rc && parent->supervisor) {
+        rc = give_plan(here, slot);
+        if (rc) ward__actor_unmake_locked(here, slot);
+    }
+    if (rc) return rc;
+    *out = ward__ref(here->node, slot);
+    ward__start_locked(here, slot);
+    return WARD_OK;
+}
+
+static ward_status spawn(ward_self *self, ward_ref *out, const ward_ref *sup,
+    const ward_spec *spec, ward_site site)
+{
+    struct ward__here here;
+    struct ward__birth birth;
+    struct ward__slot *parent = self->slot;
+    ward_status rc;
+
+    if (!out || !spec) return WARD_EINVAL;
+    if (self->ending) return WARD_ECANCELED;
+    if (!ward__enter(self, &here)) return WARD_EFENCED;
+    rc = ward__spec_intern(here.node, &birth.spec, spec, site);
+    if (!rc) {
+        birth.name = spec->name;
+        birth.arg = spec->arg;
+        birth.arg_bytes = spec->arg_bytes;
+        ward__tree_lock(here.node);
+        if (sup) parent = ward__resolve(here.node, *sup);
+        if (sup && (!parent || ward__life(parent) != sup->life ||
+                ward__load(&parent->phase) == WARD__FREE))
+            rc = WARD_EGONE;
+        else if (sup && (parent->kind != WARD__SUPERVISOR ||
+                ward__load(&parent->spec)->strategy != WARD_DYNAMIC))
+            rc = WARD_EINVAL;
+        else
+            rc = spawn_locked(&here, out, parent, &birth);
+        ward__tree_unlock(here.node);
+    }
+    ward__leave(self);
+    return rc;
+}
+
+ward_status ward_spawn_at(ward_self *self, ward_ref *out, const ward_spec *spec, ward_site site)
+{
+    return spawn(self, out, NULL, spec, site);
+}
+
+ward_status ward_spawn_under_at(
+    ward_self *self, ward_ref *out, ward_ref sup, const ward_spec *spec, ward_site site)
+{
+    if (sup.node && sup.node != self->node->id) return WARD_EINVAL; /* of this node only */
+    return spawn(self, out, &sup, spec, site);
+}

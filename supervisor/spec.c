@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * spec.c - from what a user wrote to what the runtime keeps: checks a ward_spec, fills in the
+ * defaults, and finds an equal one of the same spawn site. Entries live as long as the node, so a
+ * census, a zombie and a late event may always follow a pointer to one. Any thread.
+ */
+#include <string.h>
+
+#include "base/assert.h"
+#include "supervisor/tree.h"
+
+enum { CHILDREN_DEPTH = 16 };
+
+bool ward__name_valid(const char *name)
+{
+    size_t length = strlen(name);
+
+    if (length == 0 || length >= WARD__NAME_MAX || name[0] == '.') return false;
+    return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
+        length;
+}
+
+static int64_t ns_of(uint32_t ms, uint32_t otherwise)
+{
+    if (ms == WARD_UNLIMITED) return INT64_MAX;
+    return (int64_t)(ms ? ms : otherwise) * WARD__NS_MS;
+}
+
+static uint32_t or(uint32_t value, uint32_t otherwise)
+{
+    return value ? value : otherwise;
+}
+
+static bool valid(const ward_spec *spec)
+{
+    int behaviours = (spec->handle != NULL) + (spec->body != NULL) +
+        (spec->children.count > 0 || spec->strategy == WARD_DYNAMIC);
+
+    if (behaviours != 1) return false;
+    if (spec->name && !ward__name_valid(spec->name)) return false;
+    if (spec->mailbox_max > WARD__BOUND_MAX && spec->mailbox_max != 0) return false;
+    if (spec->strategy > WARD_DYNAMIC || spec->restart > WARD_TEMPORARY) return false;
+    if (spec->on_idle > WARD_IDLE_STOP) return false;
+    if (spec->strategy == WARD_DYNAMIC && spec->children.count > 0) return false;
+    if (spec->children.count > 0 && !spec->children.at) return false;
+    if (spec->idle_ms && !spec->handle) return false; /* a body has the argument of ward_receive */
+    if (spec->arg_bytes && !spec->arg) return false;
+    if (spec->restarts_max > WARD__RESTARTS_MAX && spec->restarts_max != WARD_UNLIMITED)
+        return false;
+    if (spec->children.count > 0 || spec->strategy == WARD_DYNAMIC)
+        return !spec->start && !spec->cleanup && !spec->blocking && !spec->state_bytes;
+    return true;
+}
+
+static enum ward__kind kind_of(const ward_node *node, const ward_spec *spec)
+{
+    bool blocking = spec->blocking && !node->sim; /* simulated actors share one thread */
+
+    if (spec->handle) return blocking ? WARD__POOLED : WARD__HANDLER;
+    if (spec->body) return blocking ? WARD__THREAD : WARD__BODY;
+    return WARD__SUPERVISOR;
+}
+
+static void fill(const ward_node *node, struct ward__spec *out, const ward_spec *spec)
+{
+    uint32_t stack = spec->blocking ? 1u << 20 : 65536;
+
+    out->handle = spec->handle;
+    out->body = spec->body;
+    out->start = spec->start;
+    out->cleanup = spec->cleanup;
+    out->kind = kind_of(node, spec);
+    out->state_bytes = spec->state_bytes;
+    out->mailbox_max = or(spec->mailbox_max, 1024);
+    out->mailbox_bytes = spec->mailbox_bytes ? spec->mailbox_bytes : (size_t)16 << 20;
+    out->stack_bytes = or(spec->stack_bytes, stack);
+    if (out->stack_bytes < 16384) out->stack_bytes = 16384;
+    out->idle_ns = spec->idle_ms ? ns_of(spec->idle_ms, 0) : INT64_MAX;
+    out->start_ns = ns_of(spec->start_ms, 5000);
+    out->stop_ns = ns_of(spec->stop_ms, 5000);
+    out->stuck_ns = ns_of(spec->stuck_ms, 30000);
+    out->window_ns = ns_of(spec->window_ms, 60000);
+    out->backoff_ns = ns_of(spec->backoff_ms, 10);
+    out->backoff_max_ns = ns_of(spec->backoff_max_ms, 30000);
+    out->restarts_max = or(spec->restarts_max, 5);
+    out->children_max = or(spec->children_max, 65536);
+    out->zombies_max = or(spec->zombies_max, 8);
+    out->on_idle = spec->on_idle;
+    out->restart = spec->restart;
+    out->strategy = spec->strategy;
+    out->drain_on_stop = spec->drain_on_stop;
+    out->discard_on_restart = spec->discard_on_restart;
+}
+
+/* Children are equal when they are, one by one; the rest of a spec has no padding that differs,
+ * because it is made field by field in zeroed memory. */
+static bool same(const struct ward__spec *a, const struct ward__spec *b)
+{
+    struct ward__spec left = *a, right = *b;
+
+    if (a->children_count != b->children_count) return false;
+    for (size_t i = 0; i < a->children_count; i++) {
+        const struct ward__child *x = &a->children[i], *y = &b->children[i];
+        if (x->spec != y->spec || x->arg_bytes != y->arg_bytes) return false;
+        if ((x->name != NULL) != (y->name != NULL)) return false;
+        if (x->name && strcmp(x->name, y->name) != 0) return false;
+        if (x->arg_bytes ? memcmp(x->arg, y->arg, x->arg_bytes) != 0 : x->arg != y->arg)
+            return false;
+    }
+    left.children = right.children = NULL;
+    return memcmp(&left, &right, sizeof left) == 0;
+}
+
+static void free_children(ward_node *node, struct ward__spec *spec)
+{
+    struct ward__child *children = (struct ward__child *)(uintptr_t)spec->children;
+
+    for (size_t i = 0; i < spec->children_count; i++) {
+        if (children[i].name)
+            ward__free(&node->heap, (void *)(uintptr_t)children[i].name,
+                strlen(children[i].name) + 1);
+        if (children[i].arg_bytes)
+            ward__free(&node->heap, children[i].arg, children[i].arg_bytes);
+    }
+    ward__free(&node->heap, children, spec->children_count * sizeof *children);
+}
+
+static ward_status intern(
+    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site,
+    int depth);
+
+static const ward_spec *nth(const ward_children *children, size_t i, ward_spec *room)
+{
+    size_t bytes = children->spec_bytes < sizeof *room ? children->spec_bytes : sizeof *room;
+
+    memset(room, 0, sizeof *room);
+    memcpy(room, (const char *)children->at + i * children->spec_bytes, bytes);
+    return room;
+}
+
+/* Names are unique among static children. */
+static bool named_before(const struct ward__child *children, size_t count, const char *name)
+{
+    for (size_t i = 0; name && i < count; i++)
+        if (children[i].name && strcmp(children[i].name, name) == 0) return true;
+    return false;
+}
+
+static void *copy(ward_node *node, const void *at, size_t bytes)
+{
+    void *out = ward__alloc(&node->heap, bytes);
+    if (out) memcpy(out, at, bytes);
+    return out;
+}
+
+static ward_status one_child(ward_node *node, struct ward__spec *into, const ward_spec *spec,
+    ward_site site, int depth)
+{
+    struct ward__child *child =
+        (struct ward__child *)(uintptr_t)into->children + into->children_count;
+    ward_status rc = intern(node, &child->spec, spec, site, depth);
+
+    if (rc) return rc;
+    if (named_before(into->children, into->children_count, spec->name)) return WARD_EINVAL;
+    child->arg = spec->arg;
+    if (spec->arg_bytes) {
+        child->arg = copy(node, spec->arg, spec->arg_bytes);
+        if (!child->arg) return WARD_ENOMEM;
+        child->arg_bytes = spec->arg_bytes;
+    }
+    into->children_count++; /* from here on free_children sees it */
+    if (spec->name) {
+        child->name = copy(node, spec->name, strlen(spec->name) + 1);
+        if (!child->name) return WARD_ENOMEM;
+    }
+    return WARD_OK;
+}
+
+static ward_status add_children(ward_node *node, struct ward__spec *into, const ward_spec *spec,
+    ward_site site, int depth)
+{
+    size_t count = spec->children.count;
+    struct ward__child *children = NULL;
+    ward_status rc = WARD_OK;
+    ward_spec room;
+
+    if (count == 0) return WARD_OK;
+    if (spec->children.spec_bytes == 0 || count > UINT32_MAX) return WARD_EINVAL;
+    children = ward__alloc_zero(&node->heap, count * sizeof *children);
+    if (!children) return WARD_ENOMEM;
+    into->children = children;
+    for (size_t i = 0; !rc && i < count; i++)
+        rc = one_child(node, into, nth(&spec->children, i, &room), site, depth + 1);
+    if (rc) {
+        size_t made = into->children_count;
+        into->children_count = count;
+        (void)made; /* the rest is zeroed */
+        free_children(node, into);
+        into->children = NULL;
+        into->children_count = 0;
+    }
+    return rc;
+}
+
+static ward_status intern(
+    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site,
+    int depth)
+{
+    struct ward__spec_entry *entry, *fresh;
+    ward_status rc;
+
+    if (!valid(spec) || depth > CHILDREN_DEPTH) return WARD_EINVAL;
+    fresh = ward__alloc_zero(&node->heap, sizeof *fresh);
+    if (!fresh) return WARD_ENOMEM;
+    fill(node, &fresh->spec, spec);
+    fresh->spec.site = site.at;
+    fresh->spec.function = site.function;
+    rc = add_children(node, &fresh->spec, spec, site, depth);
+    if (rc) {
+        ward__free(&node->heap, fresh, sizeof *fresh);
+        return rc;
+    }
+    pthread_mutex_lock(&node->tree->specs_lock);
+    for (entry = node->tree->specs; entry; entry = entry->next)
+        if (same(&entry->spec, &fresh->spec)) break;
+    if (!entry) {
+        fresh->next = node->tree->specs;
+        node->tree->specs = entry = fresh;
+        fresh = NULL;
+    }
+    pthread_mutex_unlock(&node->tree->specs_lock);
+    if (fresh) {
+        free_children(node, &fresh->spec);
+        ward__free(&node->heap, fresh, sizeof *fresh);
+    }
+    *out = &entry->spec;
+    return WARD_OK;
+}
+
+ward_status ward__spec_intern(
+    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site)
+{
+    ward_spec room;
+    size_t bytes = site.spec_bytes < sizeof room ? site.spec_bytes : sizeof room;
+
+    if (!spec || !site.at) return WARD_EINVAL;
+    memset(&room, 0, sizeof room); /* an older caller's struct is shorter: the rest is 0 */
+    memcpy(&room, spec, bytes);
+    return intern(node, out, &room, site, 0);
+}
+
+struct ward__limits ward__limits_of(const struct ward__spec *spec)
+{
+    return (struct ward__limits){ .restarts_max = spec->restarts_max,
+        .window_ns = spec->window_ns,
+        .backoff_ns = spec->backoff_ns,
+        .backoff_max_ns = spec->backoff_max_ns };
+}
+
+void ward__specs_free(ward_node *node)
+{
+    while (node->tree->specs) {
+        struct ward__spec_entry *entry = node->tree->specs;
+        node->tree->specs = entry->next;
+        free_children(node, &entry->spec);
+        ward__free(&node->heap, entry, sizeof *entry);
+    }
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tree.h - the supervision layer: who is whose child, who starts and stops whom, and when.
+ *
+ * One lock a node, the tree lock, guards parents and children, phases, monitors, finders, cold
+ * timers and supervisors' plans. No user code runs under it and nothing waits under it, so a stuck
+ * actor cannot hold it. The message path never takes it. Functions whose name ends in _locked want
+ * it held; order: tree lock, then a mailbox's lock, then leaves.
+ *
+ * Supervisors are no actors that run: whoever has an event for one steps its plan (plan.h) and
+ * carries out what it says.
+ */
+#ifndef WARD_SUPERVISOR_TREE_H
+#define WARD_SUPERVISOR_TREE_H
+
+#include "actors/node.h"
+#include "supervisor/plan.h"
+
+enum { WARD__ROOT_SLOT = 1, WARD__PATH_MAX = 512 };
+
+struct ward__supervisor {
+    struct ward__plan plan;
+    uint32_t *slots; /* of static children; 0: forgotten */
+    uint32_t zombies;
+    bool stepping;  /* its plan is being carried out further up the stack */
+    bool end_waits; /* DYNAMIC: the plan has said END, children still live */
+    ward_reason reason;
+    ward_status status;
+};
+
+/* Who waits for the end of an incarnation (monitor) or of a life (join). */
+struct ward__watch {
+    struct ward__signal signal; /* a monitor's DOWN */
+    struct ward__watch *next, *prev; /* at the one watched */
+    struct ward__watch *own_next, *own_prev; /* of the watcher's incarnation */
+    struct ward__slot *watcher, *watched; /* watched NULL: it is remote, or was told */
+    ward_ref whom;
+    uint32_t *join_left; /* NULL: a monitor. How many the join still waits for */
+    uint64_t join_cell;
+    uint64_t remote; /* the route's */
+};
+
+struct ward__timer {
+    struct ward__alarm alarm;
+    struct ward__signal signal;
+    struct ward__timer *next, *prev; /* of the incarnation */
+    struct ward__slot *slot;
+    uint64_t id;
+};
+
+/* Who waits for a path to be there. */
+struct ward__finder {
+    struct ward__finder *next;
+    struct ward__slot *slot, *from;
+    uint64_t cell;
+    const char *path;
+};
+
+struct ward__event_entry {
+    ward_event event;
+    char path[WARD__PATH_MAX / 2];
+};
+enum { WARD__EVENTS_MAX = 256 };
+
+struct ward__tree {
+    pthread_mutex_t lock;
+    pthread_cond_t quiet; /* the root has no children any more */
+    struct ward__spec_entry *specs;
+    pthread_mutex_t specs_lock;
+    /* Cold timers: a binary heap; place 0 is not used. */
+    struct ward__alarm **alarms;
+    uint32_t alarms_count, alarms_room, alarms_wanted;
+    struct ward__finder *finders;
+    _Atomic uint32_t finders_count;
+    uint64_t timers_made;
+    uint64_t orphan_workers; /* mask of workers without a thread: a hand-over to be tried again */
+    bool looking; /* the clock thread holds look_lock, and calls on with it */
+    bool closing;
+    int64_t close_by_ns;
+    int64_t stop_scale; /* of 1024: what is left of each grace during a close */
+    /* Events: a ring under its own lock, a leaf. */
+    pthread_mutex_t events_lock;
+    pthread_cond_t events_cond;
+    struct ward__event_entry *events;
+    uint32_t events_head, events_count;
+    uint64_t events_lost;
+    bool events_opened, events_stop, events_started;
+    pthread_t events_thread;
+    pthread_t clock_thread;
+    bool clock_started;
+    _Atomic bool clock_stop;
+};
+
+extern const struct ward__tree_ops ward__tree_ops;
+
+static inline void ward__tree_lock(ward_node *node)
+{
+    pthread_mutex_lock(&node->tree->lock);
+}
+static inline void ward__tree_unlock(ward_node *node)
+{
+    pthread_mutex_unlock(&node->tree->lock);
+}
+
+/* -- specs (spec.c) ---------------------------------------------------------------------------- */
+
+/* Checks a spec and finds or makes its entry. Errors: WARD_EINVAL, WARD_ENOMEM. */
+ward_status ward__spec_intern(
+    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site);
+void ward__specs_free(ward_node *node);
+bool ward__name_valid(const char *name);
+struct ward__limits ward__limits_of(const struct ward__spec *spec);
+
+/* -- slots with an actor in them (spawn.c) ----------------------------------------------------- */
+
+/* Makes an actor below `parent`, with a supervisor's static children; nothing is started.
+ * Errors: WARD_ENOMEM, WARD_ELIMIT; then nothing is left of it. */
+struct ward__birth {
+    const struct ward__spec *spec;
+    const char *name;
+    void *arg;
+    size_t arg_bytes;
+};
+ward_status ward__actor_make_locked(struct ward__here *here, struct ward__slot **out,
+    struct ward__slot *parent, const struct ward__birth *birth);
+/* Frees what an actor had besides its mailbox, and the slot; it has no children and no mail. */
+void ward__actor_unmake_locked(struct ward__here *here, struct ward__slot *slot);
+/* A supervisor that is started again: a fresh plan, and slots for its static children.
+ * Errors: WARD_ENOMEM, WARD_ELIMIT. */
+ward_status ward__supervisor_renew_locked(struct ward__here *here, struct ward__slot *slot);
+void ward__arg_hold(void *arg);
+void ward__arg_drop(struct ward__heap *heap, void *arg, size_t arg_bytes);
+
+/* -- the tree (tree.c) ------------------------------------------------------------------------- */
+
+/* Begins an incarnation. It may fail at once, and its parent may then have judged already. */
+void ward__start_locked(struct ward__here *here, struct ward__slot *slot);
+/* final: it is not to come again, so no more mail either. */
+void ward__cancel_locked(struct ward__here *here, struct ward__slot *slot, bool final);
+void ward__cancel_children_locked(struct ward__here *here, struct ward__slot *slot);
+/* A life is over: tells who waits, drains the mail, frees the slot. It has no children. */
+void ward__life_over_locked(struct ward__here *here, struct ward__slot *slot);
+/* An incarnation is over for good or not; what its parent says happens. */
+void ward__finished_locked(struct ward__here *here, struct ward__slot *slot);
+/* Carries out what a supervisor's plan says. */
+void ward__step_locked(struct ward__here *here, struct ward__slot *slot);
+/* A slot's alarm went off. */
+void ward__alarmed_locked(struct ward__here *here, struct ward__slot *slot, int64_t now_ns);
+/* The worst case of stopping an actor with all below it. */
+int64_t ward__stop_bound_locked(const ward_node *node, const struct ward__slot *slot);
+
+/* -- cold timers (alarm.c) --------------------------------------------------------------------- */
+
+/* Room for one more alarm, so that setting one cannot fail. */
+bool ward__alarm_reserve_locked(ward_node *node);
+void ward__alarm_unreserve_locked(ward_node *node);
+void ward__alarm_set_locked(ward_node *node, struct ward__alarm *alarm, int64_t at_ns);
+void ward__alarm_clear_locked(ward_node *node, struct ward__alarm *alarm);
+/* Takes the next one that is due, or NULL; *next_ns: when the one after comes. */
+struct ward__alarm *ward__alarm_due_locked(ward_node *node, int64_t now_ns, int64_t *next_ns);
+/* A user's timer went off. */
+void ward__tick_locked(struct ward__here *here, struct ward__alarm *alarm);
+
+/* -- monitors (monitor.c) ---------------------------------------------------------------------- */
+
+/* Tells who watches; final: also those who join. */
+void ward__watches_tell_locked(struct ward__here *here, struct ward__slot *slot, bool final);
+void ward__watches_forget_locked(struct ward__here *here, struct ward__inc *inc);
+bool ward__monitors_locked(const struct ward__slot *watcher, const struct ward__slot *whom);
+/* A remote one: the route has the news. The watch is its signal from now on. */
+void ward__watch_tell_locked(
+    struct ward__here *here, struct ward__watch *watch, const ward_down *down);
+void ward__timers_forget_locked(struct ward__here *here, struct ward__inc *inc);
+
+/* -- names (find.c) ---------------------------------------------------------------------------- */
+
+void ward__name_set(ward_node *node, const struct ward__slot *slot, const char *name);
+/* The name, or "#slot"; returns out. Any thread, no lock; racing with reuse it may be torn. */
+const char *ward__name_get(
+    const ward_node *node, uint32_t slot, char out[WARD__NAME_MAX]);
+/* "/main/shop/left"; any thread, no lock. */
+void ward__path(const ward_node *node, const struct ward__slot *slot, char *out, size_t bytes);
+/* Finds from the root; *out NULL: not there or not started. Errors: WARD_EINVAL. */
+ward_status ward__lookup_locked(
+    ward_node *node, struct ward__slot **out, const struct ward__slot *from, const char *path);
+void ward__finders_look_locked(struct ward__here *here);
+
+/* -- events (event.c) -------------------------------------------------------------------------- */
+
+struct ward__news {
+    ward_event_kind kind;
+    const struct ward__slot *slot; /* NULL: `path` */
+    const char *path, *what, *site;
+    ward_reason reason;
+    ward_status status;
+    int64_t took_ns;
+};
+void ward__event(ward_node *node, const struct ward__news *news);
+ward_status ward__events_open(ward_node *node);
+void ward__events_drain(ward_node *node);
+void ward__events_close(ward_node *node);
+
+/* -- the watchdog (watchdog.c) ----------------------------------------------------------------- */
+
+ward_status ward__clock_open(ward_node *node);
+void ward__clock_close(ward_node *node);
+void ward__clock_ring(ward_node *node);
+/* What the clock thread does at a time; returns when it wants to be called next. */
+int64_t ward__clock_step(ward_node *node, int64_t now_ns);
+/* Revokes the turn an actor is in. False: it is in none now. Tree lock. */
+bool ward__quarantine_locked(struct ward__here *here, struct ward__slot *slot, int64_t now_ns);
+/* A quarantined turn came back, on its own thread: its memory goes. */
+void ward__returned(struct ward__here *here, struct ward__thread *thread);
+/* Frees what zombies of a simulated node hold: they never come back. */
+void ward__zombies_discard(ward_node *node);
+
+/* -- the node (node.c) ------------------------------------------------------------------------- */
+
+/* Frees a node that was closed around its last thread, on that thread. */
+void ward__node_left(ward_node *node);
+
+#endif

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * watchdog.c - the clock thread: cold timers, the tick, and turns that last too long.
+ *
+ * It remembers when it first saw a turn (thread, number) and never waits for anybody. Three steps:
+ *   compensate  a turn over 20 ms while others wait behind it: the worker gets another thread
+ *   report      at stuck_ms / 8, then doubling
+ *   quarantine  at stuck_ms, or when a cancelled actor is still in a turn at its stop_ms
+ * A hand-over that is not possible now, because a call is in progress, is tried at the next tick.
+ * When the watchdog itself was late (a stopped process, a starved machine), the lateness is
+ * credited to every turn before anyone is blamed.
+ *
+ * Quarantine takes the incarnation out of the slot and leaves it with the thread; the question in
+ * hand and the kept ones are answered, the children stopped, and the supervisor judges. When the
+ * old turn ever returns, its own thread runs its clean-up (BY_STUCK) and frees its memory.
+ *
+ * Sleeps deeply when no thread may be in a turn. In a simulated node the simulator's loop calls
+ * ward__clock_step instead of a thread.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "supervisor/tree.h"
+
+enum { TRIES = 40, TICK_MS = 10, FINE_MS = 20, COMPENSATE_MS = 20, LATE_MS = 50 };
+
+#define MS(n) ((int64_t)(n)*WARD__NS_MS)
+
+/* -- taking worker and turn -------------------------------------------------------------------- */
+
+/* Asks for `ask`, and grants it to us as `gone` if the thread is in user code in that very turn. */
+static bool seize(
+    ward_node *node, struct ward__thread *thread, uint64_t turn, uint32_t ask, uint32_t gone)
+{
+    for (int i = 0; i < TRIES; i++) {
+        uint32_t hand = ward__load_acq(&thread->hand), asked;
+        if (hand & WARD__TURN_GONE) return false;
+        asked = hand | ask;
+        if (hand != asked && !ward__cas_seq(&thread->hand, &hand, asked)) continue;
+        if (node->asymmetric)
+            ward__membarrier();
+        else
+            ward__fence();
+        if (ward__load_acq(&thread->turn) != turn) break;
+        if (ward__load_seq(&thread->in_runtime)) continue;
+        hand = asked;
+        if (ward__cas_seq(&thread->hand, &hand, (asked & ~ask) | gone)) return true;
+    }
+    (void)ward__and_seq(&thread->hand, ~ask); /* next time */
+    return false;
+}
+
+/* A worker without a thread gets one; what fails now is tried at the next tick. */
+static void move_worker(ward_node *node, struct ward__worker *worker)
+{
+    if (ward__worker_move(node, worker))
+        node->tree->orphan_workers &= ~(UINT64_C(1) << worker->index);
+    else
+        node->tree->orphan_workers |= UINT64_C(1) << worker->index;
+}
+
+static bool others_wait(const struct ward__worker *worker, int64_t now_ns)
+{
+    return ward__load(&worker->queued) > 0 || ward__load(&worker->inbox) ||
+        ward__load(&worker->last_in) || ward__wheel_next_ns(worker) <= now_ns;
+}
+
+/* -- quarantine -------------------------------------------------------------------------------- */
+
+static ward_self *self_of(struct ward__thread *thread, const struct ward__slot *slot)
+{
+    return slot->fiber ? ward__fiber_extra(slot->fiber) : &thread->self;
+}
+
+static void share_kept(struct ward__here *here, struct ward__inc *inc)
+{
+    for (uint32_t i = 0; inc && i < inc->kept_count; i++) {
+        struct ward_msg *mail = inc->kept[i];
+        struct ward__token token = ward__token_of(mail);
+        bool asks = ward__asks(mail);
+        atomic_fetch_or_explicit(&mail->bits, WARD__MAIL_SHARED, memory_order_seq_cst);
+        if (!asks) continue;
+        atomic_fetch_and_explicit(&mail->bits, ~(uint32_t)WARD__MAIL_ASK, memory_order_seq_cst);
+        (void)ward__answer(here, token, WARD_ENOREPLY, 0);
+    }
+}
+
+/* The message in hand goes with the zombie; its asker learns now, its place is free now. */
+static void share_hand(struct ward__here *here, struct ward__slot *slot, struct ward_msg *mail)
+{
+    struct ward__token token;
+
+    ward__store_seq(&slot->question_cell, 0);
+    if (!mail || (ward__mail_bits(mail) & (WARD__MAIL_SIGNAL | WARD__MAIL_KEPT))) return;
+    token = ward__token_of(mail);
+    ward__fate(slot, WARD__IN_DOUBT);
+    ward__mailbox_unreserve(&slot->box, ward__mail_weight(mail));
+    if (atomic_fetch_or_explicit(&mail->bits, WARD__MAIL_SHARED, memory_order_seq_cst) &
+        WARD__MAIL_ASK) {
+        atomic_fetch_and_explicit(&mail->bits, ~(uint32_t)WARD__MAIL_ASK, memory_order_seq_cst);
+        (void)ward__answer(here, token, WARD_ENOREPLY, 0);
+    }
+}
+
+static size_t kept_weight(const struct ward__inc *inc)
+{
+    size_t bytes = 0;
+
+    for (uint32_t i = 0; inc && i < inc->kept_count; i++) bytes += ward__mail_weight(inc->kept[i]);
+    return bytes;
+}
+
+/* Takes the incarnation out of the slot. */
+static void detach(struct ward__here *here, struct ward__thread *thread, struct ward__slot *slot,
+    int64_t now_ns)
+{
+    ward_self *self = self_of(thread, slot);
+    struct ward__slot *parent = ward__slot(here->node, ward__load(&slot->parent));
+
+    thread->zombie = (struct ward__zombie){ .slot = ward__index(here->node, slot),
+        .life = ward__life(slot),
+        .incarnation = ward__load(&slot->incarnation),
+        .spec = ward__load(&slot->spec),
+        .inc = slot->inc,
+        .self = self,
+        .fiber = slot->fiber,
+        .arg = slot->arg,
+        .arg_bytes = slot->arg_bytes,
+        .supervisor = parent->supervisor ? ward__index(here->node, parent) : 0,
+        .supervisor_life = ward__life(parent),
+        .since_ns = now_ns };
+    if (slot->arg_bytes) ward__arg_hold(slot->arg);
+    if (slot->inc) {
+        ward__watches_forget_locked(here, slot->inc);
+        ward__timers_forget_locked(here, slot->inc);
+    }
+    ward__mailbox_unreserve(&slot->box, kept_weight(slot->inc));
+    share_kept(here, slot->inc);
+    share_hand(here, slot, self->hand);
+    slot->inc = NULL;
+    slot->fiber = NULL;
+    slot->thread = NULL;
+    ward__store_rel(&slot->on, NULL);
+    ward__store(&slot->box.kept, 0);
+    ward__mailbox_publish(&slot->box);
+    if (parent->supervisor) parent->supervisor->zombies++;
+    here->node->zombies++;
+    ward__add(&here->node->reaped, 1);
+    ward__add(&ward__counts(ward__load(&slot->spec))->reaped, 1);
+}
+
+/* Over its limit of zombies a supervisor gives up, and its own judges. */
+static void count_zombies(struct ward__here *here, struct ward__slot *parent)
+{
+    struct ward__supervisor *sup = parent->supervisor;
+    ward_node *node = here->node;
+
+    if (!sup || node->tree->closing) return;
+    if (sup->zombies <= ward__load(&parent->spec)->zombies_max &&
+        node->zombies <= node->opts.zombies_max)
+        return;
+    ward__plan_event(
+        &sup->plan, WARD__EV_FAIL, 0, WARD__END_FAILED, ward__clock_ns(node));
+    if (ward__load(&parent->spec)->strategy == WARD_DYNAMIC)
+        ward__cancel_children_locked(here, parent);
+    ward__step_locked(here, parent);
+}
+
+static void quarantine(
+    struct ward__here *here, struct ward__thread *thread, struct ward__slot *slot, int64_t now_ns)
+{
+    ward_node *node = here->node;
+    struct ward__slot *parent = ward__slot(node, ward__load(&slot->parent));
+    ward_ref who = ward__ref(node, parent);
+
+    ward__event(node,
+        &(struct ward__news){ .kind = WARD_EV_STUCK, .slot = slot,
+            .what = ward__load(&thread->what),
+            .took_ns = now_ns - thread->seen_ns > 0 ? now_ns - thread->seen_ns : 0 });
+    ward__alarm_clear_locked(node, &slot->alarm);
+    detach(here, thread, slot, now_ns);
+    slot->reason = WARD_BY_STUCK;
+    slot->status = WARD_EFENCED;
+    slot->marks.quarantined = true;
+    ward__store_seq(&slot->phase, WARD__ENDING);
+    ward__cancel_children_locked(here, slot);
+    if (slot->children == 0 && ward__load(&slot->phase) == WARD__ENDING) {
+        ward__store_seq(&slot->phase, WARD__FINISH);
+        ward__finished_locked(here, slot);
+    }
+    if (ward__life(parent) == who.life) count_zombies(here, parent);
+}
+
+/* Revokes the turn; its worker, if it still has one, gets another thread. */
+static bool revoke(struct ward__here *here, struct ward__thread *thread, uint64_t turn,
+    int64_t now_ns)
+{
+    ward_node *node = here->node;
+    struct ward__worker *worker = thread->worker;
+    struct ward__slot *slot = ward__slot(node, ward__load(&thread->slot));
+    uint32_t hand = ward__load_acq(&thread->hand), ask = WARD__ASK_TURN, gone = WARD__TURN_GONE;
+
+    if (worker && !(hand & WARD__WORKER_GONE)) {
+        ask |= WARD__ASK_WORKER;
+        gone |= WARD__WORKER_GONE;
+    }
+    if (!seize(node, thread, turn, ask, gone)) return false;
+    if (ask & WARD__ASK_WORKER) {
+        if (node->sim)
+            ward__store_rel(&worker->thread, NULL);
+        else
+            move_worker(node, worker);
+    }
+    quarantine(here, thread, slot, now_ns);
+    return true;
+}
+
+bool ward__quarantine_locked(struct ward__here *here, struct ward__slot *slot, int64_t now_ns)
+{
+    ward_node *node = here->node;
+    uint32_t index = ward__index(node, slot);
+    struct ward__thread *thread;
+    uint64_t turn = 0;
+    /* Under the tree lock only who already looks can hold it for long; else a reaper, briefly. */
+    bool looking = node->tree->looking, done;
+
+    if (!looking) pthread_mutex_lock(&node->look_lock);
+    pthread_mutex_lock(&node->threads_lock);
+    for (thread = node->threads; thread; thread = thread->next) {
+        turn = ward__load_acq(&thread->turn);
+        if (thread->kind < WARD__RUNS_HOST && (turn & 1) && ward__load(&thread->slot) == index &&
+            !(ward__load_acq(&thread->hand) & WARD__TURN_GONE))
+            break;
+    }
+    pthread_mutex_unlock(&node->threads_lock);
+    done = thread && revoke(here, thread, turn, now_ns);
+    if (!looking) pthread_mutex_unlock(&node->look_lock);
+    return done;
+}
+
+/* Releases what a zombie held. Its own thread, or nobody's any more. */
+static void bury(struct ward__here *here, struct ward__zombie *zombie)
+{
+    ward_node *node = here->node;
+    struct ward_msg *hand = zombie->self->hand, *answer = zombie->self->answer;
+
+    if (answer) ward__mail_free(here, ward__mail_index(&node->pool, answer));
+    if (hand && !(ward__mail_bits(hand) & WARD__MAIL_KEPT)) {
+        if (!(ward__mail_bits(hand) & WARD__MAIL_SIGNAL)) {
+            ward__mail_empty(&node->heap, hand);
+            ward__mail_release(&node->pool, here->magazines, hand, WARD__MAIL_READ);
+        } else if (ward_kind_of(hand) != WARD_IDLE) {
+            struct ward__signal *signal =
+                (struct ward__signal *)((char *)hand - offsetof(struct ward__signal, mail));
+            signal->release(node, signal);
+        }
+    }
+    zombie->self->hand = zombie->self->answer = NULL;
+    ward__inc_free(here, zombie->inc);
+    ward__arg_drop(&node->heap, zombie->arg, zombie->arg_bytes);
+    if (zombie->fiber) ward__fiber_free(&node->stacks, zombie->fiber);
+}
+
+static void forget_zombie(struct ward__here *here, struct ward__zombie *zombie, int64_t now_ns)
+{
+    ward_node *node = here->node;
+    struct ward__slot *sup = ward__slot(node, zombie->supervisor);
+    char path[64];
+
+    node->zombies--;
+    if (zombie->supervisor && ward__life(sup) == zombie->supervisor_life && sup->supervisor &&
+        sup->supervisor->zombies > 0)
+        sup->supervisor->zombies--;
+    snprintf(path, sizeof path, "#%u", zombie->slot);
+    ward__event(node,
+        &(struct ward__news){ .kind = WARD_EV_RETURNED, .path = path,
+            .site = zombie->spec->site, .took_ns = now_ns - zombie->since_ns });
+}
+
+void ward__returned(struct ward__here *here, struct ward__thread *thread)
+{
+    ward_node *node = here->node;
+    struct ward__zombie zombie;
+    ward_self *self = &thread->self;
+    bool cleaned;
+
+    ward__tree_lock(node); /* whoever revoked it has finished when this is had */
+    zombie = thread->zombie;
+    ward__tree_unlock(node);
+    if (zombie.fiber) { /* its record goes with the stack, but is needed for the clean-up */
+        struct ward_msg *hand = zombie.self->hand, *answer = zombie.self->answer;
+        *self = *zombie.self;
+        self->hand = hand;
+        self->answer = answer;
+        self->thread = thread;
+        zombie.self = self;
+    }
+    cleaned = self->ending; /* it was stuck in its clean-up, which is done by now */
+    self->ending = true;
+    ward__store_rel(&thread->in_runtime, 0);
+    while (zombie.inc && zombie.inc->deferred_count) {
+        struct ward__deferred *last = &zombie.inc->deferred[--zombie.inc->deferred_count];
+        last->fn(last->arg);
+    }
+    if (zombie.spec->cleanup && !cleaned) zombie.spec->cleanup(self, WARD_BY_STUCK);
+    ward__store(&thread->in_runtime, 1);
+    bury(here, &zombie);
+    ward__tree_lock(node);
+    memset(&thread->zombie, 0, sizeof thread->zombie);
+    forget_zombie(here, &zombie, ward__clock_ns(node));
+    ward__tree_unlock(node);
+}
+
+void ward__zombies_discard(ward_node *node)
+{
+    struct ward__here here = { node, NULL, NULL };
+
+    for (struct ward__thread *thread = node->threads; thread; thread = thread->next) {
+        if (!thread->zombie.spec) continue;
+        bury(&here, &thread->zombie);
+        memset(&thread->zombie, 0, sizeof thread->zombie);
+        node->zombies--;
+    }
+}
+
+/* -- looking at turns -------------------------------------------------------------------------- */
+
+static void report(struct ward__here *here, struct ward__thread *thread, int64_t age_ns)
+{
+    struct ward__slot *slot = ward__slot(here->node, ward__load(&thread->slot));
+    int64_t first = ward__load(&slot->spec)->stuck_ns / 8;
+
+    if (age_ns < first || (thread->told_ns && age_ns < thread->told_ns * 2)) return;
+    thread->told_ns = age_ns;
+    ward__event(here->node,
+        &(struct ward__news){ .kind = WARD_EV_SLOW, .slot = slot,
+            .what = ward__load(&thread->what), .took_ns = age_ns });
+}
+
+static void look(struct ward__here *here, struct ward__thread *thread, int64_t now_ns)
+{
+    ward_node *node = here->node;
+    uint64_t turn = ward__load_acq(&thread->turn);
+    struct ward__worker *worker = thread->worker;
+    uint32_t hand = ward__load_acq(&thread->hand);
+    const struct ward__spec *spec;
+    int64_t age;
+
+    if (thread->kind >= WARD__RUNS_HOST || (hand & WARD__TURN_GONE)) return;
+    if (!(turn & 1) || turn != thread->seen_turn) {
+        thread->seen_turn = turn;
+        thread->seen_ns = now_ns;
+        thread->told_ns = 0;
+        return;
+    }
+    age = now_ns - thread->seen_ns;
+    spec = ward__load(&ward__slot(node, ward__load(&thread->slot))->spec);
+    if (!node->sim && worker && !(hand & WARD__WORKER_GONE) && age >= MS(COMPENSATE_MS) &&
+        others_wait(worker, now_ns) &&
+        seize(node, thread, turn, WARD__ASK_WORKER, WARD__WORKER_GONE))
+        move_worker(node, worker);
+    if (age >= spec->stuck_ns)
+        (void)revoke(here, thread, turn, now_ns);
+    else
+        report(here, thread, age);
+}
+
+static void look_at_all(struct ward__here *here, int64_t now_ns)
+{
+    ward_node *node = here->node;
+    struct ward__tree *tree = node->tree;
+    struct ward__thread *threads[64], *thread;
+    int count = 0;
+
+    for (uint32_t i = 0; tree->orphan_workers && i < node->workers_count; i++)
+        if (tree->orphan_workers & (UINT64_C(1) << i)) move_worker(node, &node->workers[i]);
+    pthread_mutex_lock(&node->threads_lock);
+    for (thread = node->threads; thread && count < 64; thread = thread->next)
+        if (ward__load_acq(&thread->turn) & 1) threads[count++] = thread;
+    pthread_mutex_unlock(&node->threads_lock);
+    for (int i = 0; i < count; i++) look(here, threads[i], now_ns);
+}
+
+/* The watchdog was late, so every turn gets the time back. */
+static void credit(ward_node *node, int64_t late_ns)
+{
+    pthread_mutex_lock(&node->threads_lock);
+    for (struct ward__thread *thread = node->threads; thread; thread = thread->next)
+        thread->seen_ns += late_ns;
+    pthread_mutex_unlock(&node->threads_lock);
+}
+
+/* -- the clock --------------------------------------------------------------------------------- */
+
+static bool any_turn(ward_node *node)
+{
+    bool any = false;
+
+    pthread_mutex_lock(&node->threads_lock);
+    for (struct ward__thread *thread = node->threads; thread && !any; thread = thread->next)
+        any = (ward__load(&thread->turn) & 1) && thread->kind < WARD__RUNS_HOST &&
+            !(ward__load(&thread->hand) & WARD__TURN_GONE);
+    pthread_mutex_unlock(&node->threads_lock);
+    return any;
+}
+
+int64_t ward__clock_step(ward_node *node, int64_t now_ns)
+{
+    struct ward__here here = { node, NULL, NULL };
+    struct ward__alarm *alarm;
+    int64_t next;
+
+    ward__tree_lock(node);
+    pthread_mutex_lock(&node->look_lock);
+    node->tree->looking = true;
+    while ((alarm = ward__alarm_due_locked(node, now_ns, &next)) != NULL) {
+        if (alarm->is_tick)
+            ward__tick_locked(&here, alarm);
+        else
+            ward__alarmed_locked(&here,
+                (struct ward__slot *)((char *)alarm - offsetof(struct ward__slot, alarm)), now_ns);
+    }
+    look_at_all(&here, now_ns);
+    node->tree->looking = false;
+    pthread_mutex_unlock(&node->look_lock);
+    ward__tree_unlock(node);
+    if (node->sim) {
+        ward__events_drain(node);
+        if (any_turn(node) && now_ns + MS(TICK_MS) < next) next = now_ns + MS(TICK_MS);
+    }
+    return next;
+}
+
+static bool deadline_near(const ward_node *node, int64_t now_ns)
+{
+    for (uint32_t i = 0; i < node->workers_count; i++)
+        if (ward__wheel_next_ns(&node->workers[i]) - now_ns < MS(FINE_MS)) return true;
+    return false;
+}
+
+void ward__clock_ring(ward_node *node)
+{
+    if (node->sim) return;
+    ward__store_seq(&node->clock_bell, 1);
+    ward__futex_wake(&node->clock_bell, 1);
+}
+
+static void sleep_until(ward_node *node, int64_t now_ns, int64_t alarm_ns)
+{
+    int64_t tick = MS(deadline_near(node, now_ns) ? 1 : TICK_MS), until = alarm_ns;
+
+    ward__store_seq(&node->clock_deep, 1);
+    if (ward__load_seq(&node->awake) > 0) {
+        ward__store_seq(&node->clock_deep, 0);
+        if (now_ns + tick < until) until = now_ns + tick;
+    }
+    ward__futex_wait(&node->clock_bell, 0, until);
+    ward__store_seq(&node->clock_deep, 0);
+}
+
+static void *clock_main(void *arg)
+{
+    ward_node *node = arg;
+    int64_t last = ward__now_ns();
+
+    while (!ward__load_seq(&node->tree->clock_stop)) {
+        int64_t now, alarm, slept_to;
+        ward__store_seq(&node->clock_bell, 0);
+        now = ward__now_ns();
+        ward__store(&node->tick, ward__clock_tick(node, now));
+        alarm = ward__clock_step(node, now);
+        slept_to = alarm < now + MS(TICK_MS) ? alarm : now + MS(TICK_MS);
+        sleep_until(node, now, alarm);
+        last = ward__now_ns();
+        if (last - slept_to > MS(LATE_MS) && ward__load(&node->awake) > 0)
+            credit(node, last - slept_to);
+    }
+    return NULL;
+}
+
+ward_status ward__clock_open(ward_node *node)
+{
+    struct ward__tree *tree = node->tree;
+
+    if (node->sim) return WARD_OK;
+    tree->clock_started =
+        ward__thread_start(&tree->clock_thread, "ward-clock", 0, clock_main, node);
+    return tree->clock_started ? WARD_OK : WARD_ENOMEM;
+}
+
+void ward__clock_close(ward_node *node)
+{
+    struct ward__tree *tree = node->tree;
+
+    if (!tree->clock_started) return;
+    ward__store_seq(&tree->clock_stop, true);
+    ward__clock_ring(node);
+    pthread_join(tree->clock_thread, NULL);
+    tree->clock_started = false;
+}
