@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+#
+# A thin face over CMake and its presets; `make help` lists what there is.
+.POSIX:
+.PHONY: all help deps test demo asan tsan fuzz check soak install clean
+
+DATA =
+PREFIX = /usr/local
+SECONDS = 60
+ROUNDS = 20
+
+all: ## build what is released, in build/release
+	@tools/build release
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
+
+deps: ## install what is missing (Debian, Ubuntu)
+	@tools/deps
+
+test: ## install what is missing, build, run all tests
+	@tools/deps || { echo "0 passed, 1 failed"; exit 1; }
+	@tools/test dev
+
+demo: ## install what is missing, build, run the gate; DATA=dir adds HL7 files
+	@tools/deps
+	@tools/build release gate ward_cli
+	@DATA='$(DATA)' examples/gate/demo.sh build/release '$(DATA)'
+
+asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/test asan
+
+tsan: ## race and simulation tests under ThreadSanitizer
+	@tools/test tsan
+
+fuzz: ## each fuzzer for SECONDS=60
+	@tools/fuzz $(SECONDS)
+
+check: ## all of CI, the format and the lint, here
+	@tools/check
+
+soak: ## race, simulation and unit tests of the release build ROUNDS=20 times, until one fails
+	@tools/test release -L '^(race|sim|unit)$$' --repeat until-fail:$(ROUNDS)
+
+install: all ## into PREFIX=/usr/local
+	cmake --install build/release --prefix '$(PREFIX)'
+
+clean: ## remove what the presets built
+	rm -rf build/dev build/release build/asan build/tsan build/cov build/fuzz

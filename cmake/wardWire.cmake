@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+#
+# Finds what ward-net stands on, for ward's own build and again for whoever links ward-net. Sets
+# WARD_NNG and WARD_MSGPACK to targets; empty: not there. No version is asked for: nng 2 would be
+# refused, and msgpack-c has had three package names and two target names.
+find_package(nng CONFIG QUIET)
+set(WARD_NNG "")
+if(TARGET nng::nng)
+  set(WARD_NNG nng::nng)
+else()
+  find_path(WARD_NNG_INCLUDE nng/nng.h)
+  find_library(WARD_NNG_LIBRARY nng)
+  if(WARD_NNG_INCLUDE AND WARD_NNG_LIBRARY)
+    if(NOT TARGET ward_nng)
+      add_library(ward_nng UNKNOWN IMPORTED)
+      set_target_properties(ward_nng PROPERTIES IMPORTED_LOCATION "${WARD_NNG_LIBRARY}"
+        INTERFACE_INCLUDE_DIRECTORIES "${WARD_NNG_INCLUDE}")
+    endif()
+    set(WARD_NNG ward_nng)
+  endif()
+endif()
+
+set(WARD_MSGPACK "")
+foreach(package msgpack-c msgpackc msgpack)
+  if(NOT WARD_MSGPACK)
+    find_package(${package} CONFIG QUIET)
+    foreach(target msgpack-c msgpackc msgpack-c-static msgpackc-static)
+      if(NOT WARD_MSGPACK AND TARGET ${target})
+        set(WARD_MSGPACK ${target})
+      endif()
+    endforeach()
+  endif()
+endforeach()
+if(NOT WARD_MSGPACK)
+  find_path(WARD_MSGPACK_INCLUDE msgpack/pack.h)
+  find_library(WARD_MSGPACK_LIBRARY NAMES msgpack-c msgpackc)
+  if(WARD_MSGPACK_INCLUDE AND WARD_MSGPACK_LIBRARY)
+    if(NOT TARGET ward_msgpack)
+      add_library(ward_msgpack UNKNOWN IMPORTED)
+      set_target_properties(ward_msgpack PROPERTIES IMPORTED_LOCATION "${WARD_MSGPACK_LIBRARY}"
+        INTERFACE_INCLUDE_DIRECTORIES "${WARD_MSGPACK_INCLUDE}")
+    endif()
+    set(WARD_MSGPACK ward_msgpack)
+  endif()
+endif()
