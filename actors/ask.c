@@ -89,8 +89,11 @@ static ward_status wait_local(struct ward__here *here, ward_self *self,
     if (rc) return rc;
     if (!request->asks) { /* the usual case: there is room */
         rc = ward__deliver(here, target, request->to.life, wait->parcel);
-        if (rc == WARD_OK) wait->parcel = 0;
-        if (rc == WARD_OK || rc != WARD_EFULL) return drop_parcel(here, wait, rc);
+        if (rc == WARD_OK) {
+            wait->parcel = 0;
+            if (++self->since_yield >= WARD__SLICE) ward__yield(here, self); /* as receives do */
+        }
+        if (rc != WARD_EFULL) return drop_parcel(here, wait, rc);
     }
     wait->parcel_bytes = ward__mail_weight(ward__mail(&here->node->pool, wait->parcel));
     wait->asks = request->asks;

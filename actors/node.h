@@ -23,7 +23,8 @@
 #include "actors/actor.h"
 #include "base/platform.h"
 
-enum { WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__SPARES_MAX = 64 };
+/* WARD__SLICE: handlers and bodies let others run after that many messages. */
+enum { WARD__SLICE = 64, WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__SPARES_MAX = 64 };
 
 /* Bits of ward__thread.hand. */
 enum {

@@ -11,9 +11,6 @@
 #include "actors/node.h"
 #include "base/assert.h"
 
-/* Handlers and bodies let others run after that many messages. */
-enum { SLICE = 64 };
-
 static void resume_sender(void *arg, struct ward__wait *wait, bool handed_over)
 {
     struct ward__here *here = arg;
@@ -240,7 +237,7 @@ static ward_status wait_for_mail(
 static void count_message(struct ward__here *here, ward_self *self)
 {
     struct ward__thread *thread = self->thread;
-    bool over = ++self->since_yield >= SLICE;
+    bool over = ++self->since_yield >= WARD__SLICE;
 
     if (thread->kind != WARD__RUNS_HOST)
         ward__store_rel(&thread->turn, ward__load(&thread->turn) + 2);

@@ -15,7 +15,7 @@
 #include "actors/sim.h"
 #include "base/assert.h"
 
-enum { SLICE = 64, MEASURE_EVERY = 8 };
+enum { MEASURE_EVERY = 8 };
 
 static const struct ward_msg idle_message = { .type = &ward__nothing,
     .bits = WARD__MAIL_SIGNAL | (uint32_t)WARD_IDLE << WARD__MAIL_KIND };
@@ -193,7 +193,7 @@ static void slice_of_handler(struct ward__thread *thread, struct ward__slot *slo
 
     ward__self_init(self, here.node, thread, slot);
     if (worker) ward__store(&slot->home, (uint16_t)worker->index);
-    while (n < SLICE) {
+    while (n < WARD__SLICE) {
         if (!handle_next(thread, self, &here, &again)) goto measured;
         n += again;
         if (here.worker != worker || ward__load(&here.node->tick) != tick) break;

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/assert.h"
+
 enum { REFUSED = -1 };
 
 /* The items with a lead byte from 0xc0 to 0xdf: their kind, and the bytes of the number behind
@@ -62,9 +64,11 @@ static uint64_t big_endian(const uint8_t *at, size_t width)
 /* A number of `width` bytes in two's complement. One that is not negative is a UINT. */
 static void set_signed(struct ward__item *item, uint64_t number, size_t width)
 {
-    uint64_t sign = (uint64_t)1 << (8 * width - 1);
-    uint64_t wide = (number ^ sign) - sign;
+    uint64_t sign, wide;
 
+    ward__assert(width >= 1 && width <= 8);
+    sign = (uint64_t)1 << (8 * width - 1);
+    wide = (number ^ sign) - sign;
     if (wide >> 63) {
         item->kind = WARD__ITEM_INT;
         item->u.negative = -(int64_t)~wide - 1;

@@ -140,23 +140,8 @@ const ward_type *ward__wire_type(const ward_table *table, ward_bytes name)
 
 static void pack_struct(struct ward__pack *pack, const ward_type *type, const char *at);
 
-static void pack_int(struct ward__pack *pack, uint32_t width, const char *at)
-{
-    int8_t i8;
-    int16_t i16;
-    int32_t i32;
-    int64_t i64;
-
-    switch (width) {
-    case 1: memcpy(&i8, at, 1), i64 = i8; break;
-    case 2: memcpy(&i16, at, 2), i64 = i16; break;
-    case 4: memcpy(&i32, at, 4), i64 = i32; break;
-    default: memcpy(&i64, at, 8); break;
-    }
-    msgpack_pack_int64(&pack->packer, i64);
-}
-
-static void pack_uint(struct ward__pack *pack, uint32_t width, const char *at)
+/* An integer member, not yet sign-extended. */
+static uint64_t load_number(uint32_t width, const char *at)
 {
     uint8_t u8;
     uint16_t u16;
@@ -164,12 +149,18 @@ static void pack_uint(struct ward__pack *pack, uint32_t width, const char *at)
     uint64_t u64;
 
     switch (width) {
-    case 1: memcpy(&u8, at, 1), u64 = u8; break;
-    case 2: memcpy(&u16, at, 2), u64 = u16; break;
-    case 4: memcpy(&u32, at, 4), u64 = u32; break;
-    default: memcpy(&u64, at, 8); break;
+    case 1: memcpy(&u8, at, sizeof u8); return u8;
+    case 2: memcpy(&u16, at, sizeof u16); return u16;
+    case 4: memcpy(&u32, at, sizeof u32); return u32;
+    default: memcpy(&u64, at, sizeof u64); return u64;
     }
-    msgpack_pack_uint64(&pack->packer, u64);
+}
+
+static void pack_int(struct ward__pack *pack, uint32_t width, const char *at)
+{
+    uint64_t sign = (uint64_t)1 << (8 * width - 1);
+
+    msgpack_pack_int64(&pack->packer, (int64_t)((load_number(width, at) ^ sign) - sign));
 }
 
 static void pack_real(struct ward__pack *pack, uint32_t width, const char *at)
@@ -253,7 +244,7 @@ static void pack_row(struct ward__pack *pack, const ward_field *row, const char 
 
     switch (row->kind) {
     case WARD_INT: pack_int(pack, row->bytes, member); break;
-    case WARD_UINT: pack_uint(pack, row->bytes, member); break;
+    case WARD_UINT: msgpack_pack_uint64(&pack->packer, load_number(row->bytes, member)); break;
     case WARD_REAL: pack_real(pack, row->bytes, member); break;
     case WARD_BOOL:
         if (*(const uint8_t *)member)
@@ -333,42 +324,40 @@ static bool next_or_nil(struct decode *decode, enum ward__item_kind kind, struct
            (item->kind == kind || item->kind == WARD__ITEM_NIL);
 }
 
+/* An integer into a member of its width, which it is known to fit. */
+static void set_number(char *to, uint32_t width, uint64_t number)
+{
+    switch (width) {
+    case 1: set(to, &(uint8_t){ (uint8_t)number }, 1); break;
+    case 2: set(to, &(uint16_t){ (uint16_t)number }, 2); break;
+    case 4: set(to, &(uint32_t){ (uint32_t)number }, 4); break;
+    default: set(to, &number, 8); break;
+    }
+}
+
 static ward_status get_int(struct decode *decode, uint32_t width, char *to)
 {
     uint64_t most = UINT64_MAX >> (65 - 8 * width); /* ~most is the least */
     struct ward__item item;
-    int64_t i64;
 
     if (!ward__cursor_next(&decode->in, &item)) return WARD_EINVAL;
     if (item.kind == WARD__ITEM_UINT && item.u.number <= most)
-        i64 = (int64_t)item.u.number;
+        set_number(to, width, item.u.number);
     else if (item.kind == WARD__ITEM_INT && item.u.negative >= -(int64_t)most - 1)
-        i64 = item.u.negative;
+        set_number(to, width, (uint64_t)item.u.negative);
     else
         return WARD_EINVAL;
-    switch (width) {
-    case 1: set(to, &(int8_t){ (int8_t)i64 }, 1); break;
-    case 2: set(to, &(int16_t){ (int16_t)i64 }, 2); break;
-    case 4: set(to, &(int32_t){ (int32_t)i64 }, 4); break;
-    default: set(to, &i64, 8); break;
-    }
     return WARD_OK;
 }
 
 static ward_status get_uint(struct decode *decode, uint32_t width, char *to)
 {
+    uint64_t most = UINT64_MAX >> (64 - 8 * width);
     struct ward__item item;
-    uint64_t u64;
 
     if (!ward__cursor_take(&decode->in, WARD__ITEM_UINT, &item)) return WARD_EINVAL;
-    u64 = item.u.number;
-    if (u64 > UINT64_MAX >> (64 - 8 * width)) return WARD_EINVAL;
-    switch (width) {
-    case 1: set(to, &(uint8_t){ (uint8_t)u64 }, 1); break;
-    case 2: set(to, &(uint16_t){ (uint16_t)u64 }, 2); break;
-    case 4: set(to, &(uint32_t){ (uint32_t)u64 }, 4); break;
-    default: set(to, &u64, 8); break;
-    }
+    if (item.u.number > most) return WARD_EINVAL;
+    set_number(to, width, item.u.number);
     return WARD_OK;
 }
 
@@ -459,7 +448,7 @@ static ward_status get_blob(struct decode *decode, char *to)
     decode->has_blobs = true;
     if (!to) return WARD_OK;
     rc = ward__blob_new(decode->heap, &blob, item.u.bytes);
-    if (!rc) set(to, &blob, sizeof blob);
+    if (!rc) set(to, &blob, sizeof(void *));
     return rc;
 }
 

@@ -25,9 +25,8 @@ static void release(void *arg)
 
 static void *hold_read_drop(void *arg)
 {
-    intptr_t wrong = 0;
+    int *wrong = arg; /* bytes seen that were given back already */
 
-    (void)arg;
     for (int round = 0; round < ROUNDS; round++) {
         const char *at;
 
@@ -36,26 +35,26 @@ static void *hold_read_drop(void *arg)
         for (int i = 0; i < HOLDS; i++)
             ward__blob_hold(blob);
         for (int i = 0; i < HOLDS; i++) {
-            wrong += at[i] != 'b';
+            *wrong += at[i] != 'b';
             ward__blob_drop(blob);
         }
-        wrong += at[sizeof bytes - 1] != 'b';
+        *wrong += at[sizeof bytes - 1] != 'b';
         ward__blob_drop(blob);
         pthread_barrier_wait(&barrier);
     }
-    return (void *)wrong;
+    return NULL;
 }
 
 int main(void)
 {
+    int wrong[THREADS] = { 0 }, wrongs = 0;
     pthread_t threads[THREADS];
     struct ward__heap heap;
-    intptr_t wrong = 0;
 
     ward__heap_init(&heap, NULL, NULL, SIZE_MAX);
     pthread_barrier_init(&barrier, NULL, THREADS + 1);
     for (int i = 0; i < THREADS; i++)
-        if (pthread_create(&threads[i], NULL, hold_read_drop, NULL)) return 1;
+        if (pthread_create(&threads[i], NULL, hold_read_drop, &wrong[i])) return 1;
     for (int round = 0; round < ROUNDS; round++) {
         memset(bytes, 'b', sizeof bytes);
         if (ward__blob_wrap(&heap, &blob, (ward_bytes){ bytes, sizeof bytes }, release, &released))
@@ -66,12 +65,11 @@ int main(void)
         pthread_barrier_wait(&barrier);
     }
     for (int i = 0; i < THREADS; i++) {
-        void *result;
-        pthread_join(threads[i], &result);
-        wrong += (intptr_t)result;
+        pthread_join(threads[i], NULL);
+        wrongs += wrong[i];
     }
     pthread_barrier_destroy(&barrier);
-    printf("%d released, %d wrong, %zu bytes left\n", released, (int)wrong,
+    printf("%d released, %d wrong, %zu bytes left\n", released, wrongs,
         (size_t)ward__load(&heap.bytes));
-    return released == ROUNDS && !wrong && !ward__load(&heap.bytes) ? 0 : 1;
+    return released == ROUNDS && !wrongs && !ward__load(&heap.bytes) ? 0 : 1;
 }
