@@ -176,6 +176,8 @@ static void cancel_running(struct ward__here *here, struct ward__slot *slot, boo
     if (!first && (!final || slot->marks.final)) return;
     slot->marks.asked = true;
     slot->marks.final |= final;
+    /* First of all: who finds the mailbox closed must see why. */
+    (void)ward__or_seq(&slot->signals, WARD__SIG_CANCEL);
     if (final) {
         if (ward__mailbox_close(&slot->box, ward__life(slot))) ward__schedule(here, slot);
         ward__evict(here, slot, WARD_ECLOSED);
