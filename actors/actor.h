@@ -56,6 +56,7 @@ enum ward__fate {
     WARD__DEAD_LETTERED,
     WARD__DISCARDED,
     WARD__IN_DOUBT,
+    WARD__HANDED_OVER, /* to another node */
     WARD__FATES
 };
 
@@ -91,7 +92,7 @@ struct ward__spec {
 /* What is counted of a spec: kept beside it, so that specs can be compared byte by byte. */
 struct ward__counts {
     _Atomic uint64_t spawned, ended, restarts, reaped;
-    _Atomic uint64_t accepted, taken; /* of lives that ended */
+    _Atomic uint64_t accepted, settled, refused; /* of lives that ended */
     _Atomic uint64_t fates[WARD__FATES];
 };
 
@@ -178,14 +179,15 @@ struct ward__slot {
     _Atomic(const char *) wait_what;
     _Atomic int64_t since_ns;
     _Atomic uint64_t incarnation;
+    _Atomic uint64_t born; /* it was the born-th actor of the node */
     _Atomic(struct ward__thread *) on; /* whose thread its fiber is on */
     _Atomic uint16_t home;             /* worker */
     _Atomic uint8_t phase;
-    uint8_t kind;
+    _Atomic uint8_t kind;
     /* The owner's. */
     struct ward__inc *inc;
     struct ward__fiber *fiber;
-    struct ward__thread *thread; /* of a thread actor */
+    struct ward__thread *thread; /* of a thread actor; under threads_lock, for who wakes it */
     void *arg;
     size_t arg_bytes;
     /* The wheel's. */

@@ -65,8 +65,14 @@ static ward_status settle(
 
     if (ward__mailbox_unpark(wait)) {
         (void)drop_parcel(here, wait, rc);
-    } else if (request->asks && (rc == WARD_ECANCELED || rc == WARD_EABANDONED)) {
-        ward__abandon(here, ward__load(&wait->holder), token);
+    } else if (request->asks &&
+        (rc == WARD_ECANCELED || rc == WARD_EABANDONED || rc == WARD_ETIMEDOUT)) {
+        struct ward__route *route = ward__load_acq(&here->node->route);
+        uint32_t holder = ward__load(&wait->holder);
+        if (holder == WARD__REMOTE && route) /* it was forwarded to another node */
+            route->forget(route->arg, token);
+        else if (rc != WARD_ETIMEDOUT)
+            ward__abandon(here, holder, token);
     }
     ward__store(&wait->holder, 0);
     return rc;
@@ -206,6 +212,16 @@ static bool take_right(ward_self *self, const ward_msg *question, struct ward__t
     return true;
 }
 
+/* What cannot travel is an error of who replies, and the question stays open. */
+static ward_status reply_remote(struct ward__here *here, struct ward__token token, uint32_t mail)
+{
+    struct ward__route *route = ward__load_acq(&here->node->route);
+    ward_status rc = route ? route->answer(route->arg, token, WARD_OK, mail) : WARD_OK;
+
+    ward__mail_free(here, mail);
+    return rc;
+}
+
 ward_status ward_reply(
     ward_self *self, const ward_msg *question, const ward_type *type, const void *value)
 {
@@ -217,7 +233,10 @@ ward_status ward_reply(
     if (!question) return WARD_EINVAL;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     rc = ward__mail_make(&here, &mail, type, value, NULL);
-    if (!rc && take_right(self, question, &token)) {
+    if (!rc && ward__asks(question) && ward__token_of(question).asker >= WARD__REMOTE) {
+        rc = reply_remote(&here, ward__token_of(question), mail);
+        if (!rc) (void)take_right(self, question, &token);
+    } else if (!rc && take_right(self, question, &token)) {
         (void)ward__answer(&here, token, WARD_OK, mail);
     } else if (!rc) {
         ward__add(&here.node->late_replies, 1);
@@ -238,17 +257,23 @@ void ward_refuse(ward_self *self, const ward_msg *question, ward_status why)
     ward__leave(self);
 }
 
-static ward_status forward_remote(struct ward__here *here, ward_ref to, struct ward_msg *mail)
+static ward_status forward_remote(
+    struct ward__here *here, uint32_t self, ward_ref to, struct ward_msg *mail)
 {
     struct ward__route *route = ward__load_acq(&here->node->route);
+    struct ward__token token = ward__token_of(mail);
     const void *value = ward_value(mail, mail->type);
     int64_t deadline = INT64_MAX;
+    ward_status rc;
 
     if (to.node == 0 || to.node == here->node->id) return WARD_EGONE;
     if (!route) return WARD_ELINK;
     if (!ward__asks(mail)) return route->send(route->arg, to, mail->type, value);
-    if (!ward__asker_waits(here->node, ward__token_of(mail), &deadline)) return WARD_OK;
-    return route->ask(route->arg, ward__token_of(mail), to, mail->type, value, deadline);
+    if (!ward__asker_waits(here->node, token, &deadline)) return WARD_OK;
+    rc = route->ask(route->arg, token, to, mail->type, value, deadline);
+    if (!rc && token.asker < WARD__REMOTE) /* so that the asker's end reaches the route */
+        (void)ward__cas(&ward__slot(here->node, token.asker)->wait.holder, &self, WARD__REMOTE);
+    return rc;
 }
 
 /* A copy goes on: what is lent here may hold pointers into its own record. */
@@ -289,7 +314,8 @@ ward_status ward_forward(ward_self *self, ward_ref to, const ward_msg *msg)
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     target = ward__resolve(here.node, to);
     rc = target ? forward_local(&here, ward__index(here.node, self->slot), target, to.life, mail)
-                : forward_remote(&here, to, mail);
+                : forward_remote(&here, ward__index(here.node, self->slot), to, mail);
+    if (!rc && !target) ward__mail_set(mail, WARD__MAIL_PASSED, 0);
     if (!rc) (void)take_right(self, msg, &token);
     ward__leave(self);
     return rc;

@@ -79,7 +79,9 @@ static void ward__switch_registers(struct ward__context *from, struct ward__cont
 }
 #endif
 
-static void before(struct ward__context *from, struct ward__context *to, bool last)
+/* Inlined: ThreadSanitizer's books of who called whom change hands in the middle of it. */
+__attribute__((always_inline)) static inline void before(
+    struct ward__context *from, struct ward__context *to, bool last)
 {
     to->from = from;
 #if WARD__TSAN

@@ -9,7 +9,7 @@ const ward_type ward__nothing = WARD_TYPE_EMPTY("nothing");
 
 ward_kind ward_kind_of(const ward_msg *msg)
 {
-    return (ward_kind)(ward__mail_bits(msg) >> WARD__MAIL_KIND);
+    return (ward_kind)(ward__mail_bits(msg) >> WARD__MAIL_KIND & 3);
 }
 
 bool ward_is(const ward_msg *msg, const ward_type *type)

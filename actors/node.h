@@ -34,6 +34,10 @@ enum {
     WARD__TURN_GONE = 8
 };
 
+/* Bits of ward__thread.wake. LOOK is a hint that may be late; OVER comes exactly once for a wait
+ * that somebody else has ended, after its outcome was written. */
+enum { WARD__WAKE_LOOK = 1, WARD__WAKE_OVER = 2 };
+
 enum { WARD__WHEEL_LEVELS = 4, WARD__WHEEL_SLOTS = 64 };
 
 /* A hierarchical timer wheel of slots, in ticks of 1 ms since the node opened. It holds an entry
@@ -100,15 +104,16 @@ struct ward__thread {
     ward_node *node;
     enum ward__thread_kind kind;
     pthread_t id;
-    bool joinable;
-    _Atomic uint32_t wake; /* futex of a thread actor: counts */
+    bool joinable; /* it is ward's own */
+    _Atomic uint32_t wake; /* futex of a thread actor: WARD__WAKE_ bits */
     _Atomic int mail_fd;   /* of an attached one; -1: none */
     struct ward__magazines own;
     struct ward__worker *_Atomic given; /* to a spare */
     _Atomic uint32_t bell;              /* futex of a spare */
     /* The watchdog's, but zombie is also its own after it returned; tree lock. */
-    uint64_t seen_turn;
-    int64_t seen_ns, told_ns;
+    _Atomic uint64_t seen_turn; /* the census reads these two */
+    _Atomic int64_t seen_ns;
+    int64_t told_ns, looked_ns;
     struct ward__zombie zombie;
     struct ward__thread *next, *prev, *spare_next;
 };
@@ -151,15 +156,22 @@ struct ward__route {
         void *arg, struct ward__token from, const char *node, const char *path, int64_t by_ns);
     /* The asker `from` of this node waits no more. */
     void (*forget)(void *arg, struct ward__token from);
-    /* mail: 0 with a status, else the answer, which is the route's to free. */
-    void (*answer)(void *arg, struct ward__token to, ward_status status, uint32_t mail);
+    /* mail: 0 with a status, else the answer, which stays the caller's. Errors: WARD_EINVAL,
+     * WARD_ETOOBIG: it cannot travel, and the question is open as before. */
+    ward_status (*answer)(void *arg, struct ward__token to, ward_status status, uint32_t mail);
     /* Whether a remote asker still waits, and until when. */
     bool (*waits)(void *arg, struct ward__token who, int64_t *deadline_ns);
     ward_status (*monitor)(void *arg, struct ward__watch *watch, ward_ref whom);
     void (*demonitor)(void *arg, struct ward__watch *watch);
-    void (*cancel)(void *arg, ward_ref whom);
+    void (*cancel)(void *arg, ward_ref whom, bool mail_only);
     void (*stop)(void *arg); /* first thing of ward_close: no mail comes in after it */
-    void (*close)(void *arg); /* all threads have ended */
+    void (*close)(void *arg, int64_t by_ns); /* all threads have ended, or were abandoned */
+    void (*free)(void *arg); /* with the node */
+};
+
+/* Who serves the census, of the layer above: told once, early in ward_close, to be gone. */
+struct ward__census {
+    void (*close)(struct ward__census *census);
 };
 
 struct ward__sim;
@@ -209,14 +221,14 @@ struct ward_node {
     _Atomic uint32_t clock_deep; /* it sleeps until it is woken */
     _Atomic uint32_t clock_bell;
     /* Totals. */
-    _Atomic uint64_t fenced, late_replies, restarts, reaped;
+    _Atomic uint64_t spawned, fenced, late_replies, restarts, reaped;
     /* Seams. */
     const struct ward__tree_ops *ops;
     struct ward__tree *tree;
     struct ward__poller *_Atomic poller;
     struct ward__sim *sim;
     _Atomic(struct ward__route *) route;
-    void *_Atomic census;
+    struct ward__census *_Atomic census;
 };
 
 /* -- slots (table.c) --------------------------------------------------------------------------- */
@@ -284,8 +296,11 @@ void ward__zombie_end(struct ward__thread *thread);
 
 struct ward__here ward__here_of(struct ward__thread *thread);
 void ward__thread_init(ward_node *node, struct ward__thread *thread, enum ward__thread_kind kind);
+/* Who wakes a thread actor may come late, when it has ended: so its thread is set under a lock. */
+void ward__thread_of(ward_node *node, struct ward__slot *slot, struct ward__thread *thread);
+void ward__thread_wake(ward_node *node, struct ward__slot *slot, uint32_t bits);
 /* True: it was the last one of a node that was closed around it, which is the caller's to free
- * with ops->left. */
+ * with ops->left. Else its record is freed by somebody else, and the node is not to be touched. */
 bool ward__thread_forget(struct ward__thread *thread);
 /* Whether this thread is one of the node's. */
 bool ward__on_own_thread(ward_node *node);
@@ -312,6 +327,9 @@ void ward__asleep(ward_node *node);
 
 /* Makes an actor runnable; the caller has its SCHEDULED. Any thread. */
 void ward__schedule(struct ward__here *here, struct ward__slot *slot);
+/* The same for who pushed and read the kind before: a thread takes its mailbox back by itself, so
+ * by now the slot may be another's. */
+void ward__schedule_as(struct ward__here *here, struct ward__slot *slot, enum ward__kind kind);
 /* To the end of the queue. */
 void ward__requeue(struct ward__here *here, struct ward__slot *slot);
 /* Makes an actor that waits in its cell runnable, after the cell was claimed. */
@@ -352,6 +370,10 @@ void ward__serve(struct ward__here *here, struct ward__slot *slot);
 /* Resumes all senders that are parked at this actor, with `status`. */
 void ward__evict(struct ward__here *here, struct ward__slot *slot, ward_status status);
 void ward__fate(const struct ward__slot *slot, enum ward__fate fate);
+/* The fate of the message in hand, if it came through the mailbox and is to end with its turn. */
+void ward__hand_fate(const ward_self *self, enum ward__fate fate);
+/* The kept ones end with their incarnation. */
+void ward__kept_end(struct ward__slot *slot, bool in_doubt);
 /* Puts a DOWN or a tick into the queue of an incarnation that lives; tree lock. */
 void ward__signal_put(
     struct ward__here *here, struct ward__slot *slot, struct ward__signal *signal);

@@ -42,6 +42,24 @@ void ward__fate(const struct ward__slot *slot, enum ward__fate fate)
     ward__add(&ward__counts(ward__load(&slot->spec))->fates[fate], 1);
 }
 
+void ward__hand_fate(const ward_self *self, enum ward__fate fate)
+{
+    const uint32_t other = WARD__MAIL_SIGNAL | WARD__MAIL_KEPT | WARD__MAIL_PASSED;
+
+    if (self->hand && !(ward__mail_bits(self->hand) & other)) ward__fate(self->slot, fate);
+}
+
+void ward__kept_end(struct ward__slot *slot, bool in_doubt)
+{
+    uint32_t kept = ward__load(&slot->box.kept);
+
+    if (!kept) return;
+    if (in_doubt) ward__add(&ward__counts(ward__load(&slot->spec))->fates[WARD__IN_DOUBT], kept);
+    ward__bump(&slot->box.settled, kept);
+    ward__store(&slot->box.kept, 0);
+    ward__mailbox_publish(&slot->box);
+}
+
 /* Frees a taken message that is not to be lent; an asker gets `status`. */
 static void discard(struct ward__here *here, struct ward__slot *slot, struct ward_msg *mail,
     enum ward__fate fate, ward_status status)
@@ -52,6 +70,7 @@ static void discard(struct ward__here *here, struct ward__slot *slot, struct war
         (void)ward__answer(here, token, status, 0);
     }
     ward__fate(slot, fate);
+    ward__bump(&slot->box.settled, 1);
     if (fate == WARD__DEAD_LETTERED) here->node->ops->dead_letter(here, slot, mail->type, status);
     ward__mailbox_unreserve(&slot->box, ward__mail_weight(mail));
     ward__mail_empty(&here->node->heap, mail);
@@ -168,7 +187,11 @@ enum ward__next ward__next(struct ward__here *here, ward_self *self)
         index = ward__mailbox_take(&slot->box, pool, here->magazines, &missing);
         if (ward__load(&slot->box.word) & WARD__WAITED) ward__serve(here, slot);
         if (index) {
-            if (lend(here, self, index)) return WARD__NEXT_MAIL;
+            struct ward_msg *mail = ward__mail(pool, index);
+            if (ward__unlikely(mail->stamp != (uint32_t)self->life))
+                discard(here, slot, mail, WARD__DEAD_LETTERED, WARD_EGONE);
+            else if (lend(here, self, index))
+                return WARD__NEXT_MAIL;
             continue;
         }
         if (missing) return WARD__NEXT_BUSY;
@@ -200,6 +223,8 @@ void ward__hand_end(struct ward__here *here, ward_self *self, ward_status status
         (void)ward__answer(here, token, status, 0);
     }
     if (ward__load(&self->slot->question_cell)) ward__store_seq(&self->slot->question_cell, 0);
+    if (ward__unlikely(bits & WARD__MAIL_PASSED)) ward__fate(self->slot, WARD__HANDED_OVER);
+    ward__bump(&self->slot->box.settled, 1);
     if (ward__unlikely(bits & (WARD__MAIL_BESIDE | WARD__MAIL_BLOBS))) {
         ward__mailbox_unreserve(&self->slot->box, ward__mail_weight(mail));
         ward__mail_empty(&here->node->heap, mail);

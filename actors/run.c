@@ -56,8 +56,7 @@ static void over(struct ward__thread *thread, ward_self *self, ward_reason reaso
     struct ward__here here = ward__here_of(thread);
     struct ward__slot *slot = self->slot;
 
-    if (reason == WARD_BY_FAILURE && self->hand && ward_kind_of(self->hand) == WARD_MAIL)
-        ward__fate(slot, WARD__IN_DOUBT);
+    if (reason == WARD_BY_FAILURE) ward__hand_fate(self, WARD__IN_DOUBT);
     ward__hand_end(&here, self, WARD_ENOREPLY);
     if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
     self->answer = NULL;
@@ -98,10 +97,7 @@ void ward__finish(struct ward__thread *thread, struct ward__slot *slot)
     }
     slot->inc = NULL;
     ward__inc_free(&here, self->inc);
-    if (ward__load(&slot->box.kept)) {
-        ward__store(&slot->box.kept, 0);
-        ward__mailbox_publish(&slot->box);
-    }
+    ward__kept_end(slot, slot->reason == WARD_BY_FAILURE);
     here.node->ops->finished(&here, slot);
 }
 
@@ -158,7 +154,12 @@ static bool handle_next(struct ward__thread *thread, ward_self *self, struct war
 
     *again = false;
     switch (ward__next(here, self)) {
-    case WARD__NEXT_MAIL: break;
+    case WARD__NEXT_MAIL:
+        /* Mail ends the silence, ticks do not; its next one is timed when there is no more mail. */
+        if (ward__unlikely(self->spec->idle_ns != INT64_MAX) &&
+            !(ward__mail_bits(self->hand) & WARD__MAIL_SIGNAL))
+            ward__store(&self->slot->wait.deadline, 0);
+        break;
     case WARD__NEXT_IDLE:
         if (!idle(thread, self)) return false;
         break;
@@ -176,8 +177,8 @@ static bool handle_next(struct ward__thread *thread, ward_self *self, struct war
         end_by(thread, self, rc);
         return false;
     }
-    if (rc == WARD_EABANDONED) ward__fate(self->slot, WARD__ABANDONED);
-    ward__hand_end(here, self, rc == WARD_EABANDONED ? WARD_EABANDONED : WARD_ENOREPLY);
+    if (rc == WARD_EABANDONED) ward__hand_fate(self, WARD__ABANDONED);
+    ward__hand_end(here, self, WARD_ENOREPLY);
     *again = true;
     return true;
 }
@@ -386,13 +387,12 @@ void ward__end_thread(struct ward__thread *thread, struct ward__slot *slot, ward
     ward_self *self = &thread->self;
     ward_reason reason = reason_of(slot, rc);
 
-    if (reason == WARD_BY_FAILURE && self->hand && ward_kind_of(self->hand) == WARD_MAIL)
-        ward__fate(slot, WARD__IN_DOUBT);
+    if (reason == WARD_BY_FAILURE) ward__hand_fate(self, WARD__IN_DOUBT);
     ward__hand_end(&here, self, WARD_ENOREPLY);
     if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
     self->answer = NULL;
     if (!here.node->ops->over(&here, slot, reason, rc)) wait_for_finish(thread, slot);
-    slot->thread = NULL;
+    ward__thread_of(thread->node, slot, NULL);
     ward__finish(thread, slot);
 }
 

@@ -15,8 +15,6 @@
  *
  * Knows no mailboxes' insides and no supervisors. The choice in a simulated node is sim.c's.
  */
-#include <unistd.h>
-
 #include "actors/node.h"
 #include "actors/sim.h"
 #include "base/assert.h"
@@ -82,20 +80,12 @@ static struct ward__worker *choose(ward_node *node, struct ward__slot *slot)
     return home;
 }
 
-static void wake_thread(struct ward__slot *slot)
+void ward__schedule(struct ward__here *here, struct ward__slot *slot)
 {
-    struct ward__thread *thread = slot->thread;
-    uint64_t one = 1;
-    int fd;
-
-    if (!thread) return; /* it is just being started, and looks by itself */
-    fd = ward__load_acq(&thread->mail_fd);
-    if (!atomic_exchange_explicit(&thread->wake, 1, memory_order_seq_cst))
-        ward__futex_wake(&thread->wake, 1);
-    if (fd >= 0 && write(fd, &one, sizeof one) < 0) { } /* full is readable, too */
+    ward__schedule_as(here, slot, (enum ward__kind)ward__load(&slot->kind));
 }
 
-void ward__schedule(struct ward__here *here, struct ward__slot *slot)
+void ward__schedule_as(struct ward__here *here, struct ward__slot *slot, enum ward__kind kind)
 {
     ward_node *node = here->node;
 
@@ -103,9 +93,9 @@ void ward__schedule(struct ward__here *here, struct ward__slot *slot)
         ward__sim_schedule(node, slot);
         return;
     }
-    switch ((enum ward__kind)slot->kind) {
+    switch (kind) {
     case WARD__THREAD:
-    case WARD__ATTACHED: wake_thread(slot); return;
+    case WARD__ATTACHED: ward__thread_wake(node, slot, WARD__WAKE_LOOK); return;
     case WARD__POOLED: to_pool(node, slot); return;
     case WARD__SUPERVISOR:
     case WARD__ROOT: ward__fail("actors/scheduler.c", "a supervisor runs no code");
@@ -137,7 +127,12 @@ void ward__requeue(struct ward__here *here, struct ward__slot *slot)
 
 void ward__resume(struct ward__here *here, struct ward__slot *slot)
 {
-    ward__schedule(here, slot);
+    uint8_t kind = ward__load(&slot->kind);
+
+    if (!here->node->sim && (kind == WARD__THREAD || kind == WARD__ATTACHED))
+        ward__thread_wake(here->node, slot, WARD__WAKE_OVER);
+    else
+        ward__schedule(here, slot);
 }
 
 void ward__poke(struct ward__here *here, struct ward__slot *slot, uint32_t bits)

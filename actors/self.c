@@ -304,8 +304,10 @@ void ward_drop(ward_self *self, ward_msg *mail)
     inc->kept[index] = inc->kept[--inc->kept_count];
     inc->kept[index]->stamp = index;
     if (mail == self->hand) self->hand = NULL;
+    if (ward__mail_bits(mail) & WARD__MAIL_PASSED) ward__fate(slot, WARD__HANDED_OVER);
     ward__mailbox_unreserve(&slot->box, ward__mail_weight(mail));
     drop_kept(&here, mail);
+    ward__bump(&slot->box.settled, 1);
     ward__bump(&slot->box.kept, (uint32_t)-1);
     ward__mailbox_publish(&slot->box);
     if (ward__mailbox_settle(&slot->box)) ward__serve(&here, slot);

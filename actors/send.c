@@ -59,6 +59,7 @@ ward_status ward__deliver(
 {
     struct ward_msg *mail = ward__mail(&here->node->pool, index);
     size_t weight = ward__mail_weight(mail);
+    enum ward__kind kind = (enum ward__kind)ward__load(&slot->kind); /* see ward__schedule_as */
     enum ward__pushed pushed;
     ward_status rc = WARD_OK;
 
@@ -68,10 +69,10 @@ ward_status ward__deliver(
     pushed = ward__mailbox_push(&slot->box, &here->node->pool, life, index, false);
     if (ward__likely(pushed == WARD__PUSHED)) return WARD_OK;
     if (pushed == WARD__PUSHED_SCHEDULE) {
-        ward__schedule(here, slot);
+        ward__schedule_as(here, slot, kind);
         return WARD_OK;
     }
-    ward__mailbox_unreserve(&slot->box, weight);
+    if (ward__mailbox_withdraw(&slot->box, weight)) ward__schedule(here, slot);
     if (pushed == WARD__PUSH_FULL) return WARD_EFULL;
     return pushed == WARD__PUSH_CLOSED ? WARD_ECLOSED : WARD_EGONE;
 }
@@ -121,7 +122,8 @@ bool ward__answer(
 
     if (token.asker >= WARD__REMOTE) {
         struct ward__route *route = ward__load_acq(&node->route);
-        if (route) route->answer(route->arg, token, status, mail);
+        if (route && route->answer(route->arg, token, status, mail)) /* it cannot travel */
+            (void)route->answer(route->arg, token, WARD_ENOREPLY, 0);
         ward__mail_free(here, mail);
         return true;
     }

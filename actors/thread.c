@@ -20,6 +20,7 @@ void ward__thread_init(ward_node *node, struct ward__thread *thread, enum ward__
     memset(thread, 0, sizeof *thread);
     thread->node = node;
     thread->kind = kind;
+    thread->id = pthread_self(); /* of a host's; the others get theirs with their thread */
     thread->magazines = kind == WARD__RUNS_NONE || kind == WARD__RUNS_WORKER ? NULL : &thread->own;
     thread->self.node = node;
     thread->self.thread = thread;
@@ -29,7 +30,7 @@ void ward__thread_init(ward_node *node, struct ward__thread *thread, enum ward__
     thread->next = node->threads;
     if (thread->next) thread->next->prev = thread;
     node->threads = thread;
-    node->threads_count += kind < WARD__RUNS_HOST;
+    node->threads_count += kind != WARD__RUNS_NONE;
     pthread_mutex_unlock(&node->threads_lock);
 }
 
@@ -58,11 +59,9 @@ bool ward__thread_forget(struct ward__thread *thread)
     if (fd >= 0) close(fd);
     pthread_mutex_lock(&node->threads_lock);
     unlist(node, thread);
-    node->threads_count -= thread->kind < WARD__RUNS_HOST;
-    if (thread->kind < WARD__RUNS_HOST && thread->kind != WARD__RUNS_NONE) {
-        thread->next = node->ended;
-        node->ended = thread;
-    }
+    node->threads_count--;
+    thread->next = node->ended;
+    node->ended = thread;
     last = node->orphaned && only_outside(node);
     pthread_cond_broadcast(&node->threads_ended);
     pthread_mutex_unlock(&node->threads_lock);
@@ -105,14 +104,37 @@ void ward__threads_reap(ward_node *node)
     pthread_mutex_unlock(&node->threads_lock);
     while (ended) {
         struct ward__thread *next = ended->next;
-        if (pthread_equal(ended->id, pthread_self()))
+        if (ended->joinable && pthread_equal(ended->id, pthread_self()))
             pthread_detach(ended->id);
-        else
+        else if (ended->joinable)
             pthread_join(ended->id, NULL);
         ward__free(&node->heap, ended, sizeof *ended);
         ended = next;
     }
     pthread_mutex_unlock(&node->look_lock);
+}
+
+void ward__thread_of(ward_node *node, struct ward__slot *slot, struct ward__thread *thread)
+{
+    pthread_mutex_lock(&node->threads_lock);
+    slot->thread = thread;
+    pthread_mutex_unlock(&node->threads_lock);
+}
+
+void ward__thread_wake(ward_node *node, struct ward__slot *slot, uint32_t bits)
+{
+    struct ward__thread *thread;
+    uint64_t one = 1;
+    int fd;
+
+    pthread_mutex_lock(&node->threads_lock);
+    thread = slot->thread; /* NULL: it is just being started, and looks by itself; or has ended */
+    if (thread) {
+        fd = ward__load_acq(&thread->mail_fd);
+        if (!ward__or_seq(&thread->wake, bits)) ward__futex_wake(&thread->wake, 1);
+        if (fd >= 0 && write(fd, &one, sizeof one) < 0) { } /* full is readable, too */
+    }
+    pthread_mutex_unlock(&node->threads_lock);
 }
 
 struct ward__here ward__here_of(struct ward__thread *thread)
@@ -268,21 +290,26 @@ static struct ward__thread *start(ward_node *node, enum ward__thread_kind kind,
 {
     static const char *const names[] = { "ward-worker", "ward-blocking", "ward-body" };
     struct ward__thread *thread;
+    bool started;
     size_t stack = slot ? ward__load(&slot->spec)->stack_bytes * WARD__STACK_SCALE : 0;
 
     ward__threads_reap(node);
     thread = ward__alloc(&node->heap, sizeof *thread);
     if (!thread) return NULL;
     ward__thread_init(node, thread, kind);
+    thread->joinable = true;
     ward__store_rel(&thread->given, worker);
     if (slot) {
         ward__store(&thread->slot, ward__index(node, slot));
-        slot->thread = thread;
+        ward__thread_of(node, slot, thread);
     }
     ward__awake(node);
-    if (ward__thread_start(&thread->id, names[kind], stack, run, thread)) return thread;
+    pthread_mutex_lock(&node->threads_lock); /* who looks for its own id looks at all of them */
+    started = ward__thread_start(&thread->id, names[kind], stack, run, thread);
+    pthread_mutex_unlock(&node->threads_lock);
+    if (started) return thread;
     ward__asleep(node);
-    if (slot) slot->thread = NULL;
+    if (slot) ward__thread_of(node, slot, NULL);
     pthread_mutex_lock(&node->threads_lock);
     unlist(node, thread);
     node->threads_count--;

@@ -116,21 +116,17 @@ static void park_thread(struct ward__thread *thread, struct ward__wait *wait)
 {
     turn_pause(thread);
     for (;;) {
-        int64_t until = ward__load(&wait->deadline), soon;
+        int64_t until = ward__load(&wait->deadline);
         uint64_t cell;
-        if (atomic_exchange_explicit(&thread->wake, 0, memory_order_seq_cst) &&
-            !ward__waiting(ward__load_acq(&wait->cell)))
+        if (atomic_exchange_explicit(&thread->wake, 0, memory_order_seq_cst) & WARD__WAKE_OVER)
             break;
         cell = ward__load_acq(&wait->cell);
-        if (ward__now_ns() >= until && ward__waiting(cell) && ward__wait_claim(wait, cell)) {
+        if (!ward__waiting(cell)) {
+            until = INT64_MAX; /* somebody has ended it, and is about to say so */
+        } else if (ward__now_ns() >= until && ward__wait_claim(wait, cell)) {
             wait->status = WARD_ETIMEDOUT;
             break;
         }
-        /* Even without a wake-up: claimed, and the wake-up comes; or it is being handed over. */
-        soon = ward__now_ns() + WARD__NS_MS;
-        if (!ward__waiting(cell) || until < soon) until = until < soon && ward__waiting(cell)
-                ? until
-                : soon;
         ward__futex_wait(&thread->wake, 0, until);
     }
     turn_resume(thread);
@@ -200,12 +196,13 @@ void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token 
     slot = ward__slot(node, holder);
     /* Read the holder's wait, then whether it works for this question; if nothing moved, end that
      * very wait. The resumed one does the next hop. */
-    cell = ward__load_seq(&slot->wait.cell);
-    if (!ward__waiting(cell)) return; /* it finds out at its next wait */
-    if (ward__load_seq(&slot->question_cell) != token.cell ||
-        ward__load(&slot->question_asker) != token.asker)
-        return;
-    if (!ward__wait_claim(&slot->wait, cell)) return;
+    do {
+        cell = ward__load_seq(&slot->wait.cell);
+        if (!ward__waiting(cell)) return; /* it finds out at its next wait */
+        if (ward__load_seq(&slot->question_cell) != token.cell ||
+            ward__load(&slot->question_asker) != token.asker)
+            return;
+    } while (!ward__wait_claim(&slot->wait, cell));
     slot->wait.status = WARD_EABANDONED;
     ward__resume(here, slot);
 }

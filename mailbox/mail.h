@@ -40,6 +40,7 @@ enum ward__mail_bits {
     WARD__MAIL_SHARED = 64, /* its two holders are on different threads */
     WARD__MAIL_SIGNAL = 128, /* not from the pool: part of a monitor or timer record */
     WARD__MAIL_KIND = 8,    /* shift: the ward_kind, two bits */
+    WARD__MAIL_PASSED = 1024 /* its reader passed it on to another node */
 };
 
 /* Who waits for an answer: a slot of this node or a call of a link, and the value of its cell. */
@@ -112,7 +113,12 @@ static inline uint32_t ward__mail_bits(const struct ward_msg *mail)
 
 static inline void ward__mail_set(struct ward_msg *mail, uint32_t set, uint32_t clear)
 {
-    ward__store(&mail->bits, (ward__load(&mail->bits) & ~clear) | set);
+    uint32_t bits = ward__load(&mail->bits);
+
+    if (ward__unlikely(bits & WARD__MAIL_SHARED)) /* the other holder writes, too */
+        while (!ward__cas(&mail->bits, &bits, (bits & ~clear) | set)) { }
+    else
+        ward__store(&mail->bits, (bits & ~clear) | set);
 }
 
 /* magazines may be NULL: slower, for threads that have none. 0: no memory. */

@@ -25,13 +25,14 @@ void ward__mailbox_open(
 {
     ward__assert(bound > 0 && bound <= WARD__BOUND_MAX);
     ward__assert(box->hand == 0 && box->head == NULL);
-    box->lock = lock;
-    box->bytes_max = bytes_max;
+    if (box->lock != lock) box->lock = lock; /* the same in each life */
+    ward__store(&box->bytes_max, bytes_max);
     ward__store(&box->first, 0);
     ward__store(&box->bound, bound);
     ward__store(&box->refused, 0);
-    ward__store(&box->bytes, 0);
+    /* `bytes` is not reset: who holds a ref of an earlier life may have some reserved just now. */
     ward__store(&box->taken, 0);
+    ward__store(&box->settled, 0);
     ward__store(&box->kept, 0);
     ward__store(&box->released, 0);
     /* Published once, in its final state: a sender with a stale word compares in vain. */
@@ -49,7 +50,8 @@ static enum ward__pushed allowed(struct ward__mailbox *box, uint64_t word, bool 
 {
     if (ward__unlikely(word & (WARD__DEAD | WARD__CLOSED | WARD__WAITED))) {
         if (word & WARD__DEAD) return WARD__PUSH_GONE;
-        if (word & WARD__CLOSED) return WARD__PUSH_CLOSED;
+        /* Who parked before it was closed and is claimed by now comes in still. */
+        if ((word & WARD__CLOSED) && !hand_over) return WARD__PUSH_CLOSED;
         if (!hand_over) return WARD__PUSH_FULL; /* nobody overtakes those who wait */
     }
     /* Acquire: with the owner's release, a count of released ones is never ahead of the word. */
@@ -96,17 +98,17 @@ enum ward__pushed ward__mailbox_push(struct ward__mailbox *box, struct ward__poo
 
 static bool fits(struct ward__mailbox *box, size_t bytes)
 {
-    size_t before = ward__load(&box->bytes);
+    size_t before = ward__load(&box->bytes), max = ward__load(&box->bytes_max);
 
     do {
-        if (before > box->bytes_max - bytes) return false;
+        if (bytes > max || before > max - bytes) return false;
     } while (!ward__cas_seq(&box->bytes, &before, before + bytes));
     return true;
 }
 
 ward_status ward__mailbox_reserve(struct ward__mailbox *box, size_t bytes)
 {
-    if (bytes > box->bytes_max) return WARD_ETOOBIG;
+    if (bytes > ward__load(&box->bytes_max)) return WARD_ETOOBIG;
     if (!(ward__load(&box->word) & WARD__WAITED) && fits(box, bytes)) return WARD_OK;
     ward__add(&box->refused, 1);
     return WARD_EFULL;
@@ -118,12 +120,18 @@ void ward__mailbox_unreserve(struct ward__mailbox *box, size_t bytes)
     if (bytes) atomic_fetch_sub_explicit(&box->bytes, bytes, memory_order_seq_cst);
 }
 
+bool ward__mailbox_withdraw(struct ward__mailbox *box, size_t bytes)
+{
+    ward__mailbox_unreserve(box, bytes);
+    return bytes && (ward__load_seq(&box->word) & WARD__WAITED) && ward__mailbox_signal(box);
+}
+
 /* -- parked senders ---------------------------------------------------------------------------- */
 
 static bool has_room(struct ward__mailbox *box, uint64_t word, size_t bytes)
 {
     return !full(box, word, ward__load_seq(&box->released)) &&
-        (bytes == 0 || ward__load_seq(&box->bytes) + bytes <= box->bytes_max);
+        (bytes == 0 || ward__load_seq(&box->bytes) + bytes <= ward__load(&box->bytes_max));
 }
 
 static void append(struct ward__mailbox *box, struct ward__wait *wait)
@@ -139,7 +147,6 @@ static void append(struct ward__mailbox *box, struct ward__wait *wait)
     box->tail = wait;
 }
 
-/* The last one out takes WAITED along, else a try-send would see "full" for ever. */
 static void unlist(struct ward__mailbox *box, struct ward__wait *wait)
 {
     if (wait->prev)
@@ -151,6 +158,12 @@ static void unlist(struct ward__mailbox *box, struct ward__wait *wait)
     else
         box->tail = wait->prev;
     wait->listed = false;
+}
+
+/* The last one out takes WAITED along, else a try-send would see "full" for ever. It does so after
+ * its hand-over, else somebody could take the place that was made for it. */
+static void unwait(struct ward__mailbox *box)
+{
     if (!box->head) (void)ward__and_seq(&box->word, ~WARD__WAITED);
 }
 
@@ -190,27 +203,30 @@ bool ward__mailbox_unpark(struct ward__wait *wait)
 
     if (!box) return wait->parcel != 0;
     pthread_mutex_lock(box->lock);
-    if (wait->listed) unlist(box, wait);
+    if (wait->listed) {
+        unlist(box, wait);
+        unwait(box);
+    }
     had = wait->parcel != 0;
     wait->at = NULL;
     pthread_mutex_unlock(box->lock);
     return had;
 }
 
-/* Claims and hands over for one; false: it had timed out or was cancelled. */
+/* Claims and hands over for one; false: it had timed out or was cancelled. An ask waits on, for the
+ * answer, and goes from one odd value to the next: it must never look as if it were over. */
 static bool hand_over(struct ward__mailbox *box, struct ward__pool *pool, struct ward__wait *wait)
 {
     uint32_t parcel = wait->parcel;
-    uint64_t cell = ward__load_acq(&wait->cell);
+    uint64_t cell = ward__load_acq(&wait->cell), then = wait->asks ? cell + 2 : cell + 1;
     enum ward__pushed rc;
 
-    if (!ward__waiting(cell) || !ward__wait_claim(wait, cell)) return false;
+    if (!ward__waiting(cell) || !ward__cas_seq(&wait->cell, &cell, then)) return false;
     wait->parcel = 0;
-    wait->status = WARD_OK;
-    if (wait->asks) { /* it waits on, for the answer: armed anew before the push */
-        ward__mail(pool, parcel)->u.ask.cell = cell + 2;
-        ward__store_seq(&wait->cell, cell + 2);
-    }
+    if (wait->asks)
+        ward__mail(pool, parcel)->u.ask.cell = then;
+    else
+        wait->status = WARD_OK;
     rc = ward__mailbox_push(box, pool, ward__load(&box->life), parcel, true);
     ward__assert(rc == WARD__PUSHED); /* the owner, who is running, made room */
     return true;
@@ -229,6 +245,7 @@ void ward__mailbox_serve(
             wake(arg, wait, true);
         else
             ward__mailbox_unreserve(box, bytes);
+        unwait(box);
     }
     pthread_mutex_unlock(box->lock);
 }
@@ -241,6 +258,7 @@ void ward__mailbox_evict(
         struct ward__wait *wait = box->head;
         uint64_t cell = ward__load_acq(&wait->cell);
         unlist(box, wait);
+        unwait(box);
         if (!ward__waiting(cell) || !ward__wait_claim(wait, cell)) continue;
         wait->status = status;
         wake(arg, wait, false);
@@ -330,7 +348,6 @@ uint32_t ward__mailbox_take(struct ward__mailbox *box, struct ward__pool *pool,
         ward__store(&box->first, 0);
         box->hand = index;
     }
-    ward__assert(ward__mail(pool, index)->stamp == (uint32_t)ward__load(&box->life));
     ward__bump(&box->taken, 1);
     ward__mailbox_publish(box);
     return index;
@@ -346,7 +363,9 @@ bool ward__mailbox_idle(
     for (;;) {
         bool last = hand ? ward__word_index(word) == hand && !(word & WARD__EMPTY)
                          : (word & WARD__EMPTY) != 0;
-        if (!last || (word & WARD__SIGNAL) || ((word & WARD__WAITED) && !stalled(box, word))) {
+        /* CLOSED: the owner must look once more, and then ends; nobody would wake it for that. */
+        if (!last || (word & (WARD__SIGNAL | WARD__CLOSED)) ||
+            ((word & WARD__WAITED) && !stalled(box, word))) {
             box->hand = hand;
             return false;
         }

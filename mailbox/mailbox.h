@@ -59,9 +59,10 @@ struct ward__mailbox {
     _Atomic uint32_t bound;
     _Atomic uint32_t refused;
     _Atomic size_t bytes; /* beside messages and reserved for them */
-    size_t bytes_max;
+    _Atomic size_t bytes_max;
     /* The owner's. */
     _Atomic uint64_t taken; /* of this life */
+    _Atomic uint64_t settled; /* of them: neither in hand nor kept any more */
     uint32_t hand;          /* the last one taken, still in the word; 0: none since idle */
     _Atomic uint32_t kept;
     /* Parked senders. */
@@ -90,6 +91,9 @@ enum ward__pushed ward__mailbox_push(struct ward__mailbox *box, struct ward__poo
  * Errors: WARD_EFULL; WARD_ETOOBIG when it can never fit. */
 ward_status ward__mailbox_reserve(struct ward__mailbox *box, size_t bytes);
 void ward__mailbox_unreserve(struct ward__mailbox *box, size_t bytes);
+/* The same by a sender whose push was refused: somebody may have parked because of these bytes.
+ * True: the caller must make the owner runnable. */
+bool ward__mailbox_withdraw(struct ward__mailbox *box, size_t bytes);
 
 /* Parks `wait` (armed, its parcel set) unless there is room now. WARD__PUSH_FULL: it is parked.
  * WARD__PUSHED: there is room, push again. Any thread. */
@@ -101,12 +105,15 @@ bool ward__mailbox_unpark(struct ward__wait *wait);
 /* -- the owner only -- */
 
 /* The next message, or 0: none. *missing: a sender stopped between its swap and its link; go to
- * the end of the run queue. The message taken before loses its first holder. */
+ * the end of the run queue. The message taken before loses its first holder. A message whose stamp
+ * is not this life's is a dead letter: its sender stood still before its swap while the life it
+ * meant ended, and the word came to be the same again. */
 uint32_t ward__mailbox_take(struct ward__mailbox *box, struct ward__pool *pool,
     struct ward__magazines *magazines, bool *missing);
 
 /* Gives the mailbox up: true, and it is not SCHEDULED any more, so another thread may run the
- * owner at once. False: there is mail, a signal, or a parked sender to be served. */
+ * owner at once. False: there is mail, a signal, or a parked sender to be served; or it was
+ * closed. */
 bool ward__mailbox_idle(
     struct ward__mailbox *box, struct ward__pool *pool, struct ward__magazines *magazines);
 
@@ -142,6 +149,15 @@ void ward__mailbox_end(
 /* The holder of a record gives it up; the last one frees it. Owner, or a zombie when SHARED. */
 void ward__mail_release(struct ward__pool *pool, struct ward__magazines *magazines,
     struct ward_msg *mail, uint32_t holder_bit);
+
+/* All that came in in this life: the word's count, extended by what was taken. */
+static inline uint64_t ward__mailbox_accepted(const struct ward__mailbox *box)
+{
+    uint64_t taken = ward__load_acq(&box->taken);
+
+    return taken +
+        ((ward__word_count(ward__load_acq(&box->word)) - (uint32_t)taken) & WARD__COUNT_MASK);
+}
 
 static inline uint32_t ward__mailbox_depth(const struct ward__mailbox *box)
 {

@@ -51,7 +51,7 @@ static const struct kind kinds[WARD__FRAME_KINDS] = {
     [WARD__FRAME_WELCOME] = { { { 0 } }, 0, false },
     [WARD__FRAME_BYE] = { { TEXT_HEAD(text, WARD__WHY_MAX) }, 1, false },
     [WARD__FRAME_PING] = { { { 0 } }, 0, false },
-    [WARD__FRAME_FIND] = { { HEAD(U64, id), TEXT_HEAD(text, WARD__PATH_MAX),
+    [WARD__FRAME_FIND] = { { HEAD(U64, id), TEXT_HEAD(text, WARD__WIRE_PATH_MAX),
         HEAD(MS, ms_left) }, 3, false },
     [WARD__FRAME_FOUND] = { { HEAD(U64, id), HEAD(STATUS, status), HEAD(U32, slot),
         HEAD(U64, life) }, 4, false },

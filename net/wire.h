@@ -29,7 +29,7 @@ enum {
     WARD__FRAME_HELLO_MAX = 256,
     /* Bytes of texts; none has a NUL in it. */
     WARD__NODE_NAME_MAX = 127,
-    WARD__PATH_MAX = 1023,
+    WARD__WIRE_PATH_MAX = 1023,
     WARD__WHY_MAX = 191,
     WARD__TYPE_NAME_MAX = 255
 };

@@ -32,10 +32,12 @@ void ward__event(ward_node *node, const struct ward__news *news)
     struct ward__event_entry *entry;
     const struct ward__spec *spec = news->slot ? ward__load(&news->slot->spec) : NULL;
 
-    if (!tree->events) return;
+    if (!node->opts.on_event) return;
     pthread_mutex_lock(&tree->events_lock);
-    entry = newest(tree);
-    if (entry && alike(entry, news)) {
+    entry = tree->events ? newest(tree) : NULL;
+    if (!tree->events) {
+        /* The node was closed around who has this news. */
+    } else if (entry && alike(entry, news)) {
         entry->event.count++;
     } else if (tree->events_count == WARD__EVENTS_MAX) {
         tree->events_lost++;
@@ -104,8 +106,6 @@ ward_status ward__events_open(ward_node *node)
 {
     struct ward__tree *tree = node->tree;
 
-    pthread_mutex_init(&tree->events_lock, NULL);
-    pthread_cond_init(&tree->events_cond, NULL);
     tree->events_opened = true;
     if (!node->opts.on_event) return WARD_OK;
     tree->events = ward__alloc(&node->heap, WARD__EVENTS_MAX * sizeof *tree->events);
@@ -129,10 +129,10 @@ void ward__events_close(ward_node *node)
         tree->events_started = false;
     }
     ward__events_drain(node);
+    pthread_mutex_lock(&tree->events_lock); /* turns that were abandoned may still have news */
     ward__free(&node->heap, tree->events, WARD__EVENTS_MAX * sizeof *tree->events);
     tree->events = NULL;
-    pthread_mutex_destroy(&tree->events_lock);
-    pthread_cond_destroy(&tree->events_cond);
+    pthread_mutex_unlock(&tree->events_lock);
 }
 
 static const char *word_for(ward_event_kind kind)

@@ -35,7 +35,7 @@ void ward__name_set(ward_node *node, const struct ward__slot *slot, const char *
 const char *ward__name_get(const ward_node *node, uint32_t slot, char out[WARD__NAME_MAX])
 {
     for (int i = 0; i < WORDS; i++) {
-        uint64_t word = ward__load(&words_of(node, slot)[i]);
+        uint64_t word = ward__load_acq(&words_of(node, slot)[i]);
         memcpy(out + i * 8, &word, 8);
         if (!word && i == 0) break;
     }
@@ -116,6 +116,10 @@ void ward__finders_look_locked(struct ward__here *here)
         *at = finder->next;
         ward__sub(&here->node->tree->finders_count, 1);
         finder->from = NULL; /* it is in no list any more */
+        if (finder->found) {
+            finder->found(here, finder, found, rc);
+            continue;
+        }
         if (!ward__wait_claim(&finder->slot->wait, finder->cell)) continue;
         finder->slot->wait.status = rc;
         finder->slot->wait.answer = found ? ward__index(here->node, found) : 0;
@@ -131,6 +135,22 @@ static void unlist(ward_node *node, struct ward__finder *finder)
     while (*at && *at != finder) at = &(*at)->next;
     if (*at) *at = finder->next;
     ward__sub(&node->tree->finders_count, 1);
+}
+
+void ward__finder_add_locked(struct ward__here *here, struct ward__finder *finder)
+{
+    struct ward__tree *tree = here->node->tree;
+
+    finder->next = tree->finders;
+    tree->finders = finder;
+    atomic_fetch_add_explicit(&tree->finders_count, 1, memory_order_seq_cst);
+    /* Who started without the lock did so before it could see us, so look once more. */
+    ward__finders_look_locked(here);
+}
+
+void ward__finder_remove_locked(ward_node *node, struct ward__finder *finder)
+{
+    unlist(node, finder);
 }
 
 static ward_status find_local(struct ward__here *here, ward_self *self, ward_ref *out,
@@ -150,11 +170,7 @@ static ward_status find_local(struct ward__here *here, ward_self *self, ward_ref
     if (wait) rc = ward__wait_refused(self);
     if (wait && !rc) {
         finder.cell = ward__wait_begin(here, self, until_ns, "find", at);
-        finder.next = node->tree->finders;
-        node->tree->finders = &finder;
-        atomic_fetch_add_explicit(&node->tree->finders_count, 1, memory_order_seq_cst);
-        /* Who started without the lock did so before it could see us, so look once more. */
-        ward__finders_look_locked(here);
+        ward__finder_add_locked(here, &finder);
     }
     ward__tree_unlock(node);
     if (!wait || !finder.cell) return rc;

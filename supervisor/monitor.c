@@ -90,7 +90,10 @@ void ward__watches_tell_locked(struct ward__here *here, struct ward__slot *slot,
 
     for (; watch; watch = next) {
         next = watch->next;
-        if (!watch->join_left)
+        if (watch->tell) {
+            unlink_watched(watch);
+            watch->tell(here, watch, &down);
+        } else if (!watch->join_left)
             ward__watch_tell_locked(here, watch, &down);
         else if (final)
             tell_join(here, watch);
@@ -123,6 +126,23 @@ static struct ward__watch *find_own(struct ward__inc *inc, ward_ref whom)
 
     while (watch && !ward_same(watch->whom, whom)) watch = watch->own_next;
     return watch;
+}
+
+void ward__watch_add_locked(struct ward__here *here, struct ward__watch *watch)
+{
+    struct ward__slot *slot = ward__resolve(here->node, watch->whom);
+    ward_down none = { .who = watch->whom, .reason = WARD_NOBODY, .status = WARD_EGONE,
+        .final = true };
+
+    if (!slot || ward__life(slot) != watch->whom.life || ward__load(&slot->phase) == WARD__FREE)
+        watch->tell(here, watch, &none);
+    else
+        link_watched(slot, watch);
+}
+
+void ward__watch_remove_locked(struct ward__watch *watch)
+{
+    unlink_watched(watch);
 }
 
 /* The watch is the incarnation's from here on, unless an error is returned. */

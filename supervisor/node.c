@@ -58,6 +58,8 @@ static void open_locks(ward_node *node, struct ward__tree *tree)
     pthread_mutex_init(&tree->lock, NULL);
     pthread_cond_init(&tree->quiet, NULL);
     pthread_mutex_init(&tree->specs_lock, NULL);
+    pthread_mutex_init(&tree->events_lock, NULL);
+    pthread_cond_init(&tree->events_cond, NULL);
     pthread_mutex_init(&node->threads_lock, NULL);
     pthread_mutex_init(&node->look_lock, NULL);
     pthread_cond_init(&node->threads_ended, NULL);
@@ -70,6 +72,8 @@ static void close_locks(ward_node *node, struct ward__tree *tree)
     pthread_mutex_destroy(&tree->lock);
     pthread_cond_destroy(&tree->quiet);
     pthread_mutex_destroy(&tree->specs_lock);
+    pthread_mutex_destroy(&tree->events_lock);
+    pthread_cond_destroy(&tree->events_cond);
     pthread_mutex_destroy(&node->threads_lock);
     pthread_mutex_destroy(&node->look_lock);
     pthread_cond_destroy(&node->threads_ended);
@@ -140,7 +144,9 @@ static void abandon_slot(struct ward__here *here, struct ward__slot *slot)
 static void free_node(ward_node *node)
 {
     struct ward__tree *tree = node->tree;
+    struct ward__route *route = ward__load_acq(&node->route);
 
+    if (route) route->free(route->arg);
     for (uint32_t i = 0; node->workers && i < node->workers_count; i++) {
         ward__magazines_flush(&node->pool, &node->workers[i].magazines);
         ward__wheel_close(&node->workers[i].wheel);
@@ -264,17 +270,17 @@ static ward_status attach(ward_node *node, ward_self **out, const ward_spec *spe
     site.spec_bytes = sizeof own;
     rc = ward__spec_intern(node, &birth.spec, &own, site);
     if (rc) return rc;
+    ward__threads_reap(node);
     thread = ward__alloc(&node->heap, sizeof *thread);
     if (!thread) return WARD_ENOMEM;
     ward__thread_init(node, thread, WARD__RUNS_HOST);
-    thread->id = pthread_self();
     ward__tree_lock(node);
     rc = node->tree->closing ? WARD_ECANCELED
                              : ward__actor_make_locked(
                                    &here, &slot, ward__slot(node, WARD__ROOT_SLOT), &birth);
     if (!rc) {
-        slot->kind = WARD__ATTACHED;
-        slot->thread = thread;
+        ward__store(&slot->kind, WARD__ATTACHED);
+        ward__thread_of(node, slot, thread);
         slot->marks.lenient = lenient;
         ward__store_seq(&slot->phase, WARD__LIVE);
         ward__store(&thread->slot, ward__index(node, slot));
@@ -284,8 +290,7 @@ static ward_status attach(ward_node *node, ward_self **out, const ward_spec *spe
     }
     ward__tree_unlock(node);
     if (rc) {
-        (void)ward__thread_forget(thread);
-        ward__free(&node->heap, thread, sizeof *thread);
+        (void)ward__thread_forget(thread); /* which frees it, too */
         return rc;
     }
     *out = &thread->self;
@@ -303,12 +308,9 @@ static void detach(ward_self *self, ward_status rc)
 {
     struct ward__thread *thread = self->thread;
     ward_node *node = self->node;
-    bool last;
 
     ward__end_thread(thread, self->slot, rc);
-    last = ward__thread_forget(thread);
-    ward__free(&node->heap, thread, sizeof *thread);
-    if (last) ward__node_left(node);
+    if (ward__thread_forget(thread)) ward__node_left(node);
 }
 
 void ward_detach(ward_self *self)
@@ -402,6 +404,7 @@ static size_t name_abandoned(ward_node *node)
 
     ward__tree_lock(node);
     count = node->zombies;
+    pthread_mutex_lock(&node->threads_lock);
     for (struct ward__thread *thread = node->threads; thread; thread = thread->next) {
         if (!thread->zombie.spec) continue;
         snprintf(path, sizeof path, "#%u", thread->zombie.slot);
@@ -409,6 +412,7 @@ static size_t name_abandoned(ward_node *node)
             &(struct ward__news){
                 .kind = WARD_EV_ABANDONED, .path = path, .site = thread->zombie.spec->site });
     }
+    pthread_mutex_unlock(&node->threads_lock);
     for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++) {
         struct ward__slot *slot = ward__slot(node, i);
         if (ward__load(&slot->phase) == WARD__FREE || slot->kind == WARD__SUPERVISOR) continue;
@@ -423,10 +427,13 @@ static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
 {
     struct ward__route *route = ward__load_acq(&node->route);
     int64_t last = by_ns == INT64_MAX ? INT64_MAX : by_ns - (int64_t)LAST_MS * WARD__NS_MS;
+    struct ward__census *census;
     bool all;
 
     if (route) route->stop(route->arg);
     cancel_all(node, ward__now_ns(), last);
+    census = ward__load_acq(&node->census); /* there comes no other once `closing` is set */
+    if (census) census->close(census);
     wait_quiet(node, last);
     if (ward__slot(node, WARD__ROOT_SLOT)->children > 0) quarantine_rest(node);
     *abandoned = name_abandoned(node);
@@ -434,7 +441,11 @@ static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
     ward__threads_stop(node);
     all = ward__threads_wait(node, *abandoned ? ward__now_ns() + WARD__NS_MS : INT64_MAX);
     ward__poller_close(node);
-    if (route) route->close(route->arg);
+    route = ward__load_acq(&node->route); /* an actor may have made it meanwhile */
+    if (route) {
+        route->stop(route->arg);
+        route->close(route->arg, by_ns);
+    }
     ward__events_close(node);
     if (all && *abandoned == 0) {
         free_node(node);

@@ -93,7 +93,7 @@ static void reset(ward_node *node, struct ward__slot *slot, const struct ward__s
     uint32_t home = ward__add(&node->next_home, 1) % node->workers_count;
 
     ward__store(&slot->spec, spec);
-    slot->kind = (uint8_t)spec->kind;
+    ward__store(&slot->kind, (uint8_t)spec->kind);
     ward__store(&slot->signals, 0);
     ward__store(&slot->question_cell, 0);
     ward__store(&slot->wait_what, NULL);
@@ -102,12 +102,12 @@ static void reset(ward_node *node, struct ward__slot *slot, const struct ward__s
     slot->wait.parcel = 0;
     slot->wait.at = NULL;
     ward__store(&slot->incarnation, 1);
+    ward__store(&slot->born, ward__add(&node->spawned, 1) + 1);
     ward__store(&slot->on, NULL);
     ward__store(&slot->home, (uint16_t)home);
     slot->wheel_worker = (uint16_t)home;
     slot->inc = NULL;
     slot->fiber = NULL;
-    slot->thread = NULL;
     slot->child = slot->next = slot->prev = slot->children = slot->place = 0;
     slot->reason = WARD_BY_RETURN;
     slot->status = WARD_OK;
@@ -213,7 +213,9 @@ static void count_end(const struct ward__slot *slot)
 {
     struct ward__counts *counts = ward__counts(ward__load(&slot->spec));
 
-    ward__add(&counts->taken, ward__load(&slot->box.taken));
+    ward__add(&counts->accepted, ward__mailbox_accepted(&slot->box));
+    ward__add(&counts->settled, ward__load(&slot->box.settled));
+    ward__add(&counts->refused, ward__load(&slot->box.refused));
     ward__add(&counts->ended, 1);
 }
 
@@ -270,13 +272,27 @@ static ward_status give_plan(struct ward__here *here, struct ward__slot *slot)
     return WARD_OK;
 }
 
+/* A child given to a supervisor that is on its way down, or waits to be started again, would be
+ * cancelled by nobody. */
+static ward_status takes_children(const struct ward__slot *sup)
+{
+    uint8_t phase = ward__load(&sup->phase);
+
+    if (sup->marks.final) return WARD_EGONE;
+    if (sup->supervisor->plan.phase != WARD__PLAN_RUNNING) return WARD_EUNAVAIL;
+    return phase == WARD__START || phase == WARD__LIVE ? WARD_OK : WARD_EUNAVAIL;
+}
+
 static ward_status spawn_locked(struct ward__here *here, ward_ref *out, struct ward__slot *parent,
     const struct ward__birth *birth)
 {
     struct ward__slot *slot;
     ward_status rc;
 
-    if (here->node->tree->closing || stopping(parent)) return WARD_ECANCELED;
+    if (here->node->tree->closing) return WARD_ECANCELED;
+    rc = parent->supervisor ? takes_children(parent) : WARD_OK;
+    if (!rc && stopping(parent)) rc = WARD_ECANCELED;
+    if (rc) return rc;
     if (parent->supervisor && parent->children >= ward__load(&parent->spec)->children_max)
         return WARD_ELIMIT;
     rc = ward__actor_make_locked(here, &slot, parent, birth);

@@ -37,7 +37,10 @@ static void tell_started(struct ward__here *here, struct ward__slot *slot)
 {
     struct ward__slot *parent = parent_of(here->node, slot);
 
-    ward__alarm_clear_locked(here->node, &slot->alarm);
+    /* What is armed: start_ms; but a supervisor's next restart, and the stop_ms of one cancelled in
+     * its start, stay. */
+    if (!slot->supervisor && !slot->marks.asked)
+        ward__alarm_clear_locked(here->node, &slot->alarm);
     set_phase(here->node, slot, WARD__LIVE);
     if (ward__load(&slot->incarnation) > 1)
         ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_RESTARTED, .slot = slot });
@@ -184,6 +187,7 @@ static void cancel_running(struct ward__here *here, struct ward__slot *slot, boo
     }
     if (!first) return;
     ward__alarm_set_locked(node, &slot->alarm, grace(node, slot, ward__clock_ns(node)));
+    ward__store(&slot->since_ns, ward__clock_ns(node));
     end_wait(here, slot);
     ward__cancel_children_locked(here, slot);
 }
@@ -216,6 +220,8 @@ void ward__cancel_locked(struct ward__here *here, struct ward__slot *slot, bool 
     }
     slot->marks.asked = true;
     slot->marks.final |= final;
+    (void)ward__or_seq(&slot->signals, WARD__SIG_CANCEL); /* it runs nowhere: for the census */
+    ward__store(&slot->since_ns, now);
     ward__plan_event(&slot->supervisor->plan, WARD__EV_STOP, 0, WARD__END_CANCELLED, now);
     if (ward__load(&slot->spec)->strategy == WARD_DYNAMIC)
         ward__cancel_children_locked(here, slot);
@@ -554,7 +560,7 @@ void ward_cancel(ward_self *self, ward_ref whom)
         ward__tree_unlock(here.node);
     } else {
         route = ward__load_acq(&here.node->route);
-        if (route) route->cancel(route->arg, whom);
+        if (route) route->cancel(route->arg, whom, false);
     }
     ward__leave(self);
 }
@@ -563,6 +569,7 @@ void ward_close_mail(ward_self *self, ward_ref whom)
 {
     struct ward__here here;
     struct ward__slot *slot;
+    struct ward__route *route;
 
     if (!ward__enter(self, &here)) return;
     slot = ward__resolve(here.node, whom);
@@ -573,6 +580,9 @@ void ward_close_mail(ward_self *self, ward_ref whom)
             ward__evict(&here, slot, WARD_ECLOSED);
         }
         ward__tree_unlock(here.node);
+    } else if (!slot) {
+        route = ward__load_acq(&here.node->route);
+        if (route) route->cancel(route->arg, whom, true);
     }
     ward__leave(self);
 }

@@ -34,6 +34,9 @@ struct ward__watch {
     struct ward__watch *next, *prev; /* at the one watched */
     struct ward__watch *own_next, *own_prev; /* of the watcher's incarnation */
     struct ward__slot *watcher, *watched; /* watched NULL: it is remote, or was told */
+    /* The news goes here, under the tree lock, and there is no watcher; the record is then the
+     * callee's. NULL: to the watcher. */
+    void (*tell)(struct ward__here *here, struct ward__watch *watch, const ward_down *down);
     ward_ref whom;
     uint32_t *join_left; /* NULL: a monitor. How many the join still waits for */
     uint64_t join_cell;
@@ -54,6 +57,10 @@ struct ward__finder {
     struct ward__slot *slot, *from;
     uint64_t cell;
     const char *path;
+    /* The outcome goes here, under the tree lock, and there is no slot; it is in no list any more,
+     * and the record is the callee's. NULL: to the slot's wait. */
+    void (*found)(struct ward__here *here, struct ward__finder *finder, struct ward__slot *found,
+        ward_status rc);
 };
 
 struct ward__event_entry {
@@ -167,6 +174,9 @@ void ward__tick_locked(struct ward__here *here, struct ward__alarm *alarm);
 void ward__watches_tell_locked(struct ward__here *here, struct ward__slot *slot, bool final);
 void ward__watches_forget_locked(struct ward__here *here, struct ward__inc *inc);
 bool ward__monitors_locked(const struct ward__slot *watcher, const struct ward__slot *whom);
+/* For who is no actor: `tell` and `whom` are set. It may be told at once. */
+void ward__watch_add_locked(struct ward__here *here, struct ward__watch *watch);
+void ward__watch_remove_locked(struct ward__watch *watch);
 /* A remote one: the route has the news. The watch is its signal from now on. */
 void ward__watch_tell_locked(
     struct ward__here *here, struct ward__watch *watch, const ward_down *down);
@@ -184,6 +194,9 @@ void ward__path(const ward_node *node, const struct ward__slot *slot, char *out,
 ward_status ward__lookup_locked(
     ward_node *node, struct ward__slot **out, const struct ward__slot *from, const char *path);
 void ward__finders_look_locked(struct ward__here *here);
+/* For who is no actor: `found`, `from` and `path` are set. It may be told at once. */
+void ward__finder_add_locked(struct ward__here *here, struct ward__finder *finder);
+void ward__finder_remove_locked(ward_node *node, struct ward__finder *finder);
 
 /* -- events (event.c) -------------------------------------------------------------------------- */
 

@@ -94,7 +94,9 @@ static void share_hand(struct ward__here *here, struct ward__slot *slot, struct 
     ward__store_seq(&slot->question_cell, 0);
     if (!mail || (ward__mail_bits(mail) & (WARD__MAIL_SIGNAL | WARD__MAIL_KEPT))) return;
     token = ward__token_of(mail);
-    ward__fate(slot, WARD__IN_DOUBT);
+    ward__fate(slot,
+        ward__mail_bits(mail) & WARD__MAIL_PASSED ? WARD__HANDED_OVER : WARD__IN_DOUBT);
+    ward__bump(&slot->box.settled, 1);
     ward__mailbox_unreserve(&slot->box, ward__mail_weight(mail));
     if (atomic_fetch_or_explicit(&mail->bits, WARD__MAIL_SHARED, memory_order_seq_cst) &
         WARD__MAIL_ASK) {
@@ -140,10 +142,9 @@ static void detach(struct ward__here *here, struct ward__thread *thread, struct 
     share_hand(here, slot, self->hand);
     slot->inc = NULL;
     slot->fiber = NULL;
-    slot->thread = NULL;
+    ward__thread_of(here->node, slot, NULL);
     ward__store_rel(&slot->on, NULL);
-    ward__store(&slot->box.kept, 0);
-    ward__mailbox_publish(&slot->box);
+    ward__kept_end(slot, true);
     if (parent->supervisor) parent->supervisor->zombies++;
     here->node->zombies++;
     ward__add(&here->node->reaped, 1);
@@ -371,24 +372,33 @@ static void look_at_all(struct ward__here *here, int64_t now_ns)
     ward_node *node = here->node;
     struct ward__tree *tree = node->tree;
     struct ward__thread *threads[64], *thread;
-    int count = 0;
+    int count;
 
     for (uint32_t i = 0; tree->orphan_workers && i < node->workers_count; i++)
         if (tree->orphan_workers & (UINT64_C(1) << i)) move_worker(node, &node->workers[i]);
-    pthread_mutex_lock(&node->threads_lock);
-    for (thread = node->threads; thread && count < 64; thread = thread->next)
-        if (ward__load_acq(&thread->turn) & 1) threads[count++] = thread;
-    pthread_mutex_unlock(&node->threads_lock);
-    for (int i = 0; i < count; i++) look(here, threads[i], now_ns);
+    do {
+        count = 0;
+        pthread_mutex_lock(&node->threads_lock);
+        for (thread = node->threads; thread && count < 64; thread = thread->next) {
+            /* A host's thread frees itself, and is exempt. */
+            if (thread->kind >= WARD__RUNS_HOST || thread->looked_ns == now_ns) continue;
+            thread->looked_ns = now_ns;
+            if (ward__load_acq(&thread->turn) & 1) threads[count++] = thread;
+        }
+        pthread_mutex_unlock(&node->threads_lock);
+        for (int i = 0; i < count; i++) look(here, threads[i], now_ns);
+    } while (count == 64);
 }
 
 /* The watchdog was late, so every turn gets the time back. */
 static void credit(ward_node *node, int64_t late_ns)
 {
+    ward__tree_lock(node); /* seen_ns is under it */
     pthread_mutex_lock(&node->threads_lock);
     for (struct ward__thread *thread = node->threads; thread; thread = thread->next)
         thread->seen_ns += late_ns;
     pthread_mutex_unlock(&node->threads_lock);
+    ward__tree_unlock(node);
 }
 
 /* -- the clock --------------------------------------------------------------------------------- */

@@ -127,7 +127,7 @@ enum journal_result journal_db_dead(
 
 /* Takes back all that a shard has running, because who ran it is gone: ready again, counted as
  * retried. */
-enum journal_result journal_db_take_back(struct journal_db *db, unsigned shard, int64_t *count);
+enum journal_result journal_db_take_back(struct journal_db *db, unsigned shard, int64_t *taken);
 
 /* Makes waiting messages whose time has come ready, a bounded number a call, and tells the shard
  * of each; woken must not call the journal. Call again when next_due still lies in the past, and

@@ -200,6 +200,8 @@ static enum journal_result open_writer(struct journal_db *db, const char *path)
     enum journal_result result;
     bool is_new;
 
+    /* What SQLite keeps in memory, or deletes at the end, is no journal. */
+    if (*path == '\0' || strcmp(path, ":memory:") == 0) return JOURNAL_IO;
     make_private(path);
     result = connect(db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     if (result == JOURNAL_OK) result = lock(db);

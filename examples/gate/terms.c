@@ -56,6 +56,7 @@ struct terms {
     enum mode mode;
     int64_t slow_ms;
     bool stopping;
+    bool let_go; /* since the last turn: libmicrohttpd must have one without waiting */
     int gone_fd, signal_fd;
     int64_t requests, by_mode[MODES], held_count, left;
 };
@@ -102,6 +103,7 @@ static void let_go(struct request *request)
         terms->held = request->next;
     if (request->next) request->next->before = request->before;
     terms->held_count--;
+    terms->let_go = true;
     MHD_resume_connection(request->connection);
 }
 
@@ -152,8 +154,8 @@ static void notice_gone(struct terms *terms)
 static enum MHD_Result reply(
     struct MHD_Connection *connection, unsigned status, const char *type, const char *text)
 {
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        strlen(text), (void *)(uintptr_t)text, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_MUST_COPY);
     enum MHD_Result result;
 
     if (!response) return MHD_NO;
@@ -180,7 +182,7 @@ static ssize_t drip_some(void *arg, uint64_t at, char *buf, size_t max)
     size_t length = strlen(request->answer), count;
 
     assert(at == request->sent && at < length);
-    if (request->gone) return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (request->gone || request->terms->stopping) return MHD_CONTENT_READER_END_WITH_ERROR;
     if (!request->hurry && now_ms() < request->due_ms) {
         hold(request, request->due_ms);
         return 0;
@@ -328,6 +330,7 @@ static struct request *new_request(struct terms *terms, struct MHD_Connection *c
 }
 
 /* Called with the headers, for each piece of a body, at its end, and after each time held. */
+/* NOLINTNEXTLINE(readability-function-size): its parameters are libmicrohttpd's */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
     const char *method, const char *version, const char *body, size_t *body_bytes, void **own)
 {
@@ -397,6 +400,7 @@ static bool read_options(struct options *options, int argc, char **argv, int *co
     memset(options, 0, sizeof *options);
     *code = 2;
     optind = 1;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads */
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
         case 'l': wrong = gate_args_address(&options->listen, optarg); break;
@@ -421,7 +425,7 @@ static bool read_options(struct options *options, int argc, char **argv, int *co
 static unsigned connections_max(void)
 {
     struct rlimit files;
-    rlim_t wanted = CONNECTIONS_MAX + FDS_BESIDE;
+    const rlim_t beside = FDS_BESIDE, wanted = CONNECTIONS_MAX + beside;
 
     if (getrlimit(RLIMIT_NOFILE, &files) != 0) return CONNECTIONS_MAX / 4;
     if (files.rlim_cur < wanted) {
@@ -429,18 +433,19 @@ static unsigned connections_max(void)
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
     if (files.rlim_cur >= wanted) return CONNECTIONS_MAX;
-    return files.rlim_cur > 2 * FDS_BESIDE ? (unsigned)files.rlim_cur - FDS_BESIDE : FDS_BESIDE;
+    return (unsigned)(files.rlim_cur > 2 * beside ? files.rlim_cur - beside : beside);
 }
 
 static int open_signals(void)
 {
     sigset_t ending;
+    const struct sigaction ignore = { .sa_handler = SIG_IGN };
 
-    (void)signal(SIGPIPE, SIG_IGN);
+    (void)sigaction(SIGPIPE, &ignore, NULL);
     (void)sigemptyset(&ending);
     (void)sigaddset(&ending, SIGTERM);
     (void)sigaddset(&ending, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &ending, NULL) != 0) return -1;
+    if (pthread_sigmask(SIG_BLOCK, &ending, NULL) != 0) return -1;
     return signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -473,6 +478,8 @@ static int wait_ms(struct terms *terms, int64_t end_ms)
 
     due = end_ms < due ? end_ms : due;
     wait = due <= now ? 0 : due - now;
+    /* A connection resumed by another one's callback is in neither its timeout nor its epoll. */
+    if (terms->let_go) return 0;
     if (MHD_get_timeout(terms->daemon, &theirs) == MHD_YES && (int64_t)theirs < wait)
         wait = (int64_t)theirs;
     return wait > 60000 ? 60000 : (int)wait;
@@ -492,6 +499,7 @@ static bool serve(struct terms *terms, int64_t end_ms)
         if (fds[0].revents) return true;
         if (fds[1].revents) notice_gone(terms);
         let_due_go(terms, now_ms());
+        terms->let_go = false;
         if (MHD_run(terms->daemon) != MHD_YES) return false;
     }
     return true;
@@ -519,12 +527,12 @@ int gate_terms_main(int argc, char **argv)
     int code;
 
     if (!read_options(&options, argc, argv, &code)) return code;
+    errno = 0; /* libmicrohttpd may fail without saying why */
     terms.signal_fd = open_signals();
     terms.gone_fd = epoll_create1(EPOLL_CLOEXEC);
-    errno = 0;
     if (terms.signal_fd < 0 || terms.gone_fd < 0 || !start(&terms, &options))
         (void)fprintf(stderr, "terms: cannot listen: %s\n",
-            errno ? strerror(errno) : "libmicrohttpd does not start");
+            errno ? strerrordesc_np(errno) : "libmicrohttpd does not start");
     else
         ended = serve(&terms, options.for_ms ? now_ms() + options.for_ms : INT64_MAX);
     stop(&terms);

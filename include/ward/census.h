@@ -35,11 +35,13 @@ typedef struct ward_row {
     int64_t deadline_ns;     /* of the wait; INT64_MAX: for ever */
     uint64_t incarnation;    /* 1 before the first restart */
     uint64_t taken;          /* messages */
-    uint32_t mail, mail_max, kept, refused;
+    uint32_t mail, mail_max; /* what fills the mailbox, kept ones included; its bound */
+    uint32_t kept, refused;
     size_t mail_bytes;       /* beside the messages: strings, lists, blobs */
 } ward_row;
 
-/* What became of all messages accepted so far; `unaccounted` is 0 at rest, or ward has a bug. */
+/* What became of all messages accepted so far; `unaccounted` is 0 at rest, or ward has a bug. While
+ * messages are under way it may be off by some of them. */
 typedef struct ward_totals {
     uint64_t accepted, queued, in_hand, kept, handled, abandoned, expired, dead_lettered, discarded,
         in_doubt, handed_over;                 /* these add up */
@@ -69,8 +71,10 @@ WARD_CHECKED ward_status ward_census_write(const ward_census *census, ward_forma
     bool (*write)(void *arg, const void *at, size_t bytes), void *arg);
 
 /* Serves it at "ipc://path" or "tcp://127.0.0.1:port" to any nng REQ client, on threads that are
- * no workers, until the node closes. A request is the word text, tree, sites or msgpack.
- * Errors: WARD_ELINK (cannot bind); WARD_EDENIED (not ipc or loopback); WARD_EINVAL (url). */
+ * no workers, until the node closes. A request is the word text, tree, sites or msgpack; at most
+ * 16 clients at once, the next one waits. May be called for several addresses.
+ * Errors: WARD_ELINK (cannot bind); WARD_EDENIED (not ipc or loopback); WARD_EINVAL (url);
+ * WARD_ESTATE (simulated, or closing). */
 WARD_CHECKED ward_status ward_census_serve(ward_node *node, const char *url);
 
 /* For tests: fails when actors spawned since `begin`, below `self`, still live after settle_ms.

@@ -281,7 +281,8 @@ typedef struct ward_site {
 WARD_CHECKED ward_status ward_spawn_at(
     ward_self *self, ward_ref *out, const ward_spec *spec, ward_site site);
 
-/* The same, as a child of the DYNAMIC supervisor `sup`. Errors: also WARD_EGONE. */
+/* The same, as a child of the DYNAMIC supervisor `sup`.
+ * Errors: also WARD_EGONE; WARD_EUNAVAIL while `sup` is being restarted. */
 #define ward_spawn_under(self, out, sup, ...) \
     ward_spawn_under_at((self), (out), (sup), (__VA_ARGS__), WARD_HERE)
 WARD_CHECKED ward_status ward_spawn_under_at(

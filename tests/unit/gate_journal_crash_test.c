@@ -7,6 +7,7 @@
  * killed after a number of acknowledgements read from a pipe, never after a time.
  */
 #include "tests/unit/gate_journal_fixture.h"
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -42,6 +43,8 @@ Test(gate_journal, has_nothing_to_read_where_there_is_no_file)
     cr_assert_eq(access(path, F_OK), -1);
     IS(journal_db_open(&db, "/tmp/no-such-folder/gate.db", &opts), JOURNAL_IO);
     IS(journal_db_open(&db, ":memory:", &opts), JOURNAL_IO);
+    IS(journal_db_open(&db, "", &opts), JOURNAL_IO);
+    cr_assert_eq(access(":memory:", F_OK), -1);
 }
 
 Test(gate_journal, leaves_files_alone_that_are_not_its_own)
@@ -209,7 +212,7 @@ static void work_for_ever(int to)
         OK(journal_db_begin(db, NOW));
         for (int i = 0; i < 5; i++) {
             char id[24], patient[8];
-            (void)snprintf(id, sizeof id, "%lld", (long long)(next + i));
+            (void)snprintf(id, sizeof id, "%" PRId64, next + i);
             (void)snprintf(patient, sizeof patient, "P%d", (int)(next + i) % 7);
             kept[i] = put(db, id, patient);
         }
@@ -243,7 +246,7 @@ Test(gate_journal, has_every_acknowledged_message_once_after_many_kills)
             struct journal_message back;
             char text[24];
             OK(journal_db_load(db, id, &back));
-            (void)snprintf(text, sizeof text, "%lld", (long long)(id - 1));
+            (void)snprintf(text, sizeof text, "%" PRId64, id - 1);
             cr_assert(equal(back.control_id, bytes(text)));
         }
         journal_db_close(db);

@@ -519,8 +519,9 @@ static bool collect(void *arg, struct journal_bytes id)
 {
     char *text = arg;
 
-    strncat(text, id.at, id.count);
-    strcat(text, " ");
+    size_t used = strlen(text);
+
+    (void)snprintf(text + used, 256 - used, "%.*s ", (int)id.count, (const char *)id.at);
     return true;
 }
 

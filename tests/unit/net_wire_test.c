@@ -294,13 +294,13 @@ Test(frame, is_refused_when_a_head_is_wrong)
 
 Test(frame, bounds_its_texts)
 {
-    char path[WARD__PATH_MAX + 1];
-    struct ward__frame find = { .kind = WARD__FRAME_FIND, .text = { path, WARD__PATH_MAX } };
+    char path[WARD__WIRE_PATH_MAX + 1];
+    struct ward__frame find = { .kind = WARD__FRAME_FIND, .text = { path, WARD__WIRE_PATH_MAX } };
     struct ward__frame out;
 
     memset(path, 'p', sizeof path);
     cr_expect_eq(ward__wire_read(&out, packed_frame(&find)), WARD_OK);
-    cr_expect_eq(out.text.count, WARD__PATH_MAX);
+    cr_expect_eq(out.text.count, WARD__WIRE_PATH_MAX);
     find.text.count++;
     expect_senseless(&find);
 }

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * link.c - bytes in, frames up; frames down, bytes out. Flow 7 of 8.
+ *
+ * nng's callbacks run on its own threads, one at a time for each operation, and never inside the
+ * call that starts one, so operations are started with the lock held. They neither wait nor call
+ * user code. Each operation that is under way has a reference of the link; the receiver's chain of
+ * operations ends exactly once, and that is where `over` is called.
+ *
+ * Heartbeats: a tick of half the interval writes PING if nothing was written since the last one.
+ * Silence: three quarters of dead_ms, then a second look of one quarter; if this process was
+ * stopped itself, what the peer sent meanwhile is found by the second look.
+ */
+#include "net/link.h"
+
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/platform.h"
+
+enum { READ_BYTES = 64 * 1024, KEEP_BYTES = 1024 * 1024, NEWS_BYTES = 1024 * 1024 };
+
+ward_status ward__nng_status(int error)
+{
+    switch (error) {
+    case 0: return WARD_OK;
+    case NNG_ENOMEM: return WARD_ENOMEM;
+    case NNG_ETIMEDOUT: return WARD_ETIMEDOUT;
+    case NNG_EPERM: return WARD_EDENIED;
+    default: return WARD_ELINK;
+    }
+}
+
+nng_duration ward__nng_ms(uint64_t ms)
+{
+    if (ms >= INT32_MAX) return NNG_DURATION_INFINITE;
+    return ms ? (nng_duration)ms : 1;
+}
+
+void ward__link_hold(struct ward__link *link)
+{
+    ward__add(&link->refs, 1);
+}
+
+/* Only what was never started, or has ended, gets here; nng frees its parts when it can. */
+void ward__link_drop(struct ward__link *link)
+{
+    if (atomic_fetch_sub_explicit(&link->refs, 1, memory_order_acq_rel) != 1) return;
+    nng_stream_free(link->stream);
+    if (link->receiver) nng_aio_reap(link->receiver);
+    if (link->sender) nng_aio_reap(link->sender);
+    if (link->ticker) nng_aio_reap(link->ticker);
+    ward__buf_drop(&link->in);
+    ward__buf_drop(&link->waiting);
+    ward__buf_drop(&link->going);
+    pthread_mutex_destroy(&link->lock);
+    link->ops->free(link);
+}
+
+static void close_locked(struct ward__link *link, ward_status why)
+{
+    if (link->closed) return;
+    link->closed = true;
+    link->why = why;
+    nng_stream_close(link->stream);
+    nng_aio_cancel(link->ticker);
+}
+
+void ward__link_close(struct ward__link *link, ward_status why)
+{
+    pthread_mutex_lock(&link->lock);
+    close_locked(link, why);
+    pthread_mutex_unlock(&link->lock);
+}
+
+/* -- sending ----------------------------------------------------------------------------------- */
+
+static size_t waiting_bytes(const struct ward__link *link)
+{
+    return link->waiting.bytes + link->going.bytes - link->gone;
+}
+
+static void send_locked(struct ward__link *link)
+{
+    nng_iov iov = { .iov_buf = link->going.data + link->gone,
+        .iov_len = link->going.bytes - link->gone };
+
+    nng_aio_set_iov(link->sender, 1, &iov);
+    nng_aio_set_timeout(link->sender, ward__nng_ms(link->limits.dead_ms));
+    link->sending = link->sent = true;
+    nng_stream_send(link->stream, link->sender);
+}
+
+/* Sends what waits, unless a send is under way: that one goes on when it is done. */
+static void kick_locked(struct ward__link *link)
+{
+    struct ward__buf empty = link->going;
+
+    if (link->sending || link->closed || !link->waiting.bytes) return;
+    link->going = link->waiting;
+    link->waiting = empty;
+    link->gone = 0;
+    ward__link_hold(link);
+    send_locked(link);
+}
+
+static void on_sent(void *arg)
+{
+    struct ward__link *link = arg;
+    int error = nng_aio_result(link->sender);
+    bool again = false;
+
+    pthread_mutex_lock(&link->lock);
+    if (error) close_locked(link, ward__nng_status(error));
+    link->gone += error ? 0 : nng_aio_count(link->sender);
+    again = !link->closed && link->gone < link->going.bytes;
+    if (again) {
+        send_locked(link);
+    } else {
+        link->sending = false;
+        link->going.bytes = link->gone = 0;
+        if (link->going.cap > KEEP_BYTES) ward__buf_drop(&link->going);
+        kick_locked(link);
+    }
+    pthread_mutex_unlock(&link->lock);
+    if (!again) ward__link_drop(link);
+}
+
+static ward_status room_locked(struct ward__link *link, enum ward__urgency urgency)
+{
+    const struct ward__link_limits *limits = &link->limits;
+    size_t bytes = waiting_bytes(link);
+
+    if (link->closed || link->leaving) return WARD_ELINK;
+    switch (urgency) {
+    case WARD__PUT_MAIL: return bytes < limits->queued_max ? WARD_OK : WARD_EFULL;
+    case WARD__PUT_ANSWER: return bytes / 2 < limits->queued_max ? WARD_OK : WARD_EFULL;
+    case WARD__PUT_NEWS: break;
+    }
+    if (bytes / 2 < limits->queued_max + limits->out_max + NEWS_BYTES) return WARD_OK;
+    close_locked(link, WARD_EFULL);
+    return WARD_ELINK;
+}
+
+ward_status ward__link_put(
+    struct ward__link *link, const struct ward__frame *frame, enum ward__urgency urgency)
+{
+    ward_status rc;
+
+    pthread_mutex_lock(&link->lock);
+    rc = room_locked(link, urgency);
+    if (!rc) rc = ward__wire_put(&link->waiting, frame, link->limits.out_max);
+    if (rc == WARD_ENOMEM && urgency == WARD__PUT_NEWS) close_locked(link, WARD_ENOMEM);
+    if (!rc) kick_locked(link);
+    pthread_mutex_unlock(&link->lock);
+    return rc;
+}
+
+void ward__link_leave(struct ward__link *link, const struct ward__frame *bye)
+{
+    pthread_mutex_lock(&link->lock);
+    if (!link->closed && !link->leaving) {
+        link->leaving = true;
+        link->left_ns = ward__now_ns();
+        if (ward__wire_put(&link->waiting, bye, WARD__FRAME_SMALL_MAX))
+            close_locked(link, WARD_ENOMEM);
+        kick_locked(link);
+    }
+    pthread_mutex_unlock(&link->lock);
+}
+
+/* -- heartbeats -------------------------------------------------------------------------------- */
+
+static void tick_locked(struct ward__link *link)
+{
+    static const struct ward__frame ping = { .kind = WARD__FRAME_PING };
+    uint32_t ms = link->up ? link->limits.heartbeat_ms / 2 : WARD__LINGER_MS / 2;
+
+    nng_sleep_aio(ward__nng_ms(ms), link->ticker);
+    if (link->up && !link->leaving && !link->sent && !waiting_bytes(link)) {
+        if (ward__wire_put(&link->waiting, &ping, WARD__FRAME_SMALL_MAX))
+            close_locked(link, WARD_ENOMEM);
+        kick_locked(link);
+    }
+    link->sent = false;
+}
+
+static void on_tick(void *arg)
+{
+    struct ward__link *link = arg;
+    bool over;
+
+    pthread_mutex_lock(&link->lock);
+    if (link->leaving && ward__now_ns() - link->left_ns >= WARD__LINGER_MS * (int64_t)WARD__NS_MS)
+        close_locked(link, WARD_ECANCELED);
+    over = link->closed;
+    if (!over) tick_locked(link);
+    pthread_mutex_unlock(&link->lock);
+    if (over) ward__link_drop(link);
+}
+
+/* -- receiving --------------------------------------------------------------------------------- */
+
+/* Until when nothing may come; 0: that time is over. */
+static nng_duration silence(const struct ward__link *link)
+{
+    uint32_t dead = link->limits.dead_ms;
+
+    if (!link->up) {
+        int64_t left = (link->hello_by_ns - ward__now_ns()) / WARD__NS_MS;
+        return left > 0 ? (nng_duration)left : 0;
+    }
+    if (dead == WARD_UNLIMITED) return NNG_DURATION_INFINITE;
+    return ward__nng_ms(link->late ? dead / 4 : dead - dead / 4);
+}
+
+/* Starts the next receive; what it cannot: the link is closed. */
+static void receive(struct ward__link *link)
+{
+    bool room = ward__buf_room(&link->in, READ_BYTES);
+    nng_iov iov = { .iov_buf = link->in.data + link->in.bytes,
+        .iov_len = link->in.cap - link->in.bytes };
+    nng_duration ms;
+    bool closed;
+
+    pthread_mutex_lock(&link->lock);
+    ms = silence(link);
+    if (!room || !ms) close_locked(link, room ? WARD_ETIMEDOUT : WARD_ENOMEM);
+    closed = link->closed;
+    if (!closed) {
+        nng_aio_set_iov(link->receiver, 1, &iov);
+        nng_aio_set_timeout(link->receiver, ms);
+        nng_stream_recv(link->stream, link->receiver);
+    }
+    pthread_mutex_unlock(&link->lock);
+    if (!closed) return;
+    link->ops->over(link, link->why);
+    ward__link_drop(link);
+}
+
+/* Hands up the complete frames that were read, and keeps the rest. */
+static ward_status hand_up(struct ward__link *link)
+{
+    size_t at = 0, bytes = 1;
+    ward_status rc = WARD_OK;
+
+    while (!rc && at < link->in.bytes) {
+        ward_bytes in = { link->in.data + at, link->in.bytes - at };
+        struct ward__frame frame;
+        rc = ward__wire_frame(in, link->limits.in_max, &bytes);
+        if (rc || !bytes || bytes > in.count) break;
+        in.count = bytes;
+        rc = ward__wire_read(&frame, in);
+        if (!rc) rc = link->ops->frame(link, &frame);
+        at += bytes;
+    }
+    if (at) memmove(link->in.data, link->in.data + at, link->in.bytes - at);
+    link->in.bytes -= at;
+    if (!link->in.bytes && link->in.cap > KEEP_BYTES) ward__buf_drop(&link->in);
+    link->ops->rest(link);
+    return rc;
+}
+
+static void on_received(void *arg)
+{
+    struct ward__link *link = arg;
+    int error = nng_aio_result(link->receiver);
+    ward_status rc = ward__nng_status(error);
+
+    if (!error) {
+        link->late = false;
+        link->in.bytes += nng_aio_count(link->receiver);
+        rc = hand_up(link);
+    } else if (error == NNG_ETIMEDOUT && link->up && !link->late) {
+        link->late = true;
+        rc = WARD_OK;
+    }
+    if (rc) ward__link_close(link, rc);
+    receive(link);
+}
+
+/* -- from open to up --------------------------------------------------------------------------- */
+
+ward_status ward__link_open(struct ward__link *link, const struct ward__link_ops *ops,
+    struct ward__heap *heap, nng_stream *stream)
+{
+    *link = (struct ward__link){ .ops = ops, .heap = heap, .stream = stream };
+    link->in.heap = link->waiting.heap = link->going.heap = heap;
+    link->limits = (struct ward__link_limits){ .dead_ms = WARD__HELLO_MS,
+        .queued_max = WARD__FRAME_SMALL_MAX,
+        .in_max = WARD__FRAME_HELLO_MAX,
+        .out_max = WARD__FRAME_SMALL_MAX };
+    link->hello_by_ns = ward__now_ns() + WARD__HELLO_MS * (int64_t)WARD__NS_MS;
+    ward__store(&link->refs, 1);
+    pthread_mutex_init(&link->lock, NULL);
+    if (!nng_aio_alloc(&link->receiver, on_received, link) &&
+        !nng_aio_alloc(&link->sender, on_sent, link) &&
+        !nng_aio_alloc(&link->ticker, on_tick, link))
+        return WARD_OK;
+    return WARD_ENOMEM;
+}
+
+void ward__link_start(struct ward__link *link)
+{
+    ward__link_hold(link); /* the receiver's */
+    pthread_mutex_lock(&link->lock);
+    if (!link->closed) {
+        ward__link_hold(link); /* the ticker's */
+        tick_locked(link);
+    }
+    pthread_mutex_unlock(&link->lock);
+    receive(link);
+}
+
+void ward__link_up(struct ward__link *link, const struct ward__link_limits *limits)
+{
+    pthread_mutex_lock(&link->lock);
+    link->up = true;
+    link->limits = *limits;
+    pthread_mutex_unlock(&link->lock);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * link.h - one connection: an nng_stream that carries frames both ways.
+ *
+ * One receive and one send are under way at most; what is put while a send is under way goes out
+ * with the next one. Frames are handed up one after the other, from nng's threads. A link that is
+ * closed, by either side or for silence, says so once, after its last frame. Starting an operation
+ * on a closed stream would hang, so operations start under the lock that guards `closed`.
+ *
+ * Knows frames, not what is in them; no nodes' names, no actors. The lock is a leaf. The record is
+ * part of a larger one, which `free` frees when nobody has it any more.
+ */
+#ifndef WARD_NET_LINK_H
+#define WARD_NET_LINK_H
+
+#include <nng/nng.h>
+#include <pthread.h>
+
+#include "net/wire.h"
+
+enum {
+    WARD__HELLO_MS = 2000, /* from connected to up */
+    WARD__LINGER_MS = 200  /* after BYE, for the peer to read it and close */
+};
+
+struct ward__link;
+
+struct ward__link_ops {
+    /* A frame. Anything but WARD_OK closes the link with it. */
+    ward_status (*frame)(struct ward__link *link, const struct ward__frame *frame);
+    /* All that had been read is handled. */
+    void (*rest)(struct ward__link *link);
+    /* The last thing, once: closed, and why. */
+    void (*over)(struct ward__link *link, ward_status why);
+    void (*free)(struct ward__link *link);
+};
+
+/* What both sides have agreed on. */
+struct ward__link_limits {
+    uint32_t heartbeat_ms, dead_ms;
+    size_t queued_max; /* bytes of mail that wait */
+    size_t in_max, out_max; /* of one frame's declared length */
+};
+
+struct ward__link {
+    const struct ward__link_ops *ops;
+    struct ward__heap *heap;
+    nng_stream *stream;
+    nng_aio *receiver, *sender, *ticker;
+    _Atomic uint32_t refs;
+    pthread_mutex_t lock;
+    /* Under the lock. */
+    bool closed, up, leaving, sending, sent; /* sent: something, since the last tick */
+    ward_status why;
+    struct ward__link_limits limits;
+    struct ward__buf waiting, going;
+    size_t gone; /* of `going` */
+    int64_t left_ns; /* since it is leaving */
+    /* The receiver's. */
+    struct ward__buf in;
+    int64_t hello_by_ns;
+    bool late; /* silent for most of dead_ms: one more look */
+};
+
+/* What may be put when. */
+enum ward__urgency {
+    WARD__PUT_MAIL, /* WARD_EFULL when queued_max bytes wait */
+    WARD__PUT_ANSWER, /* when twice as many do */
+    WARD__PUT_NEWS /* never; a peer that does not read them loses the link */
+};
+
+/* Takes the stream over, in any case, and has one reference. Errors: WARD_ENOMEM. */
+ward_status ward__link_open(struct ward__link *link, const struct ward__link_ops *ops,
+    struct ward__heap *heap, nng_stream *stream);
+/* Receives from now on; until ward__link_up only small frames, and until WARD__HELLO_MS. */
+void ward__link_start(struct ward__link *link);
+/* From a frame's handler: all frames from the next one on, and heartbeats. */
+void ward__link_up(struct ward__link *link, const struct ward__link_limits *limits);
+
+/* Appends a frame. Errors: as ward__wire_put; WARD_EFULL; WARD_ELINK: closed or leaving. News that
+ * cannot be put for want of memory close the link. Any thread. */
+ward_status ward__link_put(
+    struct ward__link *link, const struct ward__frame *frame, enum ward__urgency urgency);
+/* The last frame; then it is closed when the peer has closed, or after WARD__LINGER_MS. */
+void ward__link_leave(struct ward__link *link, const struct ward__frame *bye);
+/* Closes now. Waits for nothing. */
+void ward__link_close(struct ward__link *link, ward_status why);
+
+void ward__link_hold(struct ward__link *link);
+void ward__link_drop(struct ward__link *link);
+
+ward_status ward__nng_status(int error);
+/* In nng's unit and sense of for ever. */
+nng_duration ward__nng_ms(uint64_t ms);
+
+#endif

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * session.c - who is at the other end: HELLO and WELCOME, one session a peer, and the end of a
+ * session for all that was under way on it.
+ *
+ * Two nodes may dial each other at the same moment. Of the two the one whose name sorts first
+ * decides: it welcomes one connection and refuses others while it has that one; the other side
+ * welcomes all and takes the one it was welcomed on. So both keep the same. A node with a name or
+ * an id that is taken is refused, until the session that has it is lost: a peer that was killed
+ * and starts again is let in after the loss was told.
+ *
+ * Runs on nng's threads, and on those of who unlinks or closes the node.
+ */
+#include <string.h>
+
+#include "net/net.h"
+
+/* -- looking up -------------------------------------------------------------------------------- */
+
+struct ward__session *ward__session_to_locked(struct ward__net *net, uint32_t node)
+{
+    struct ward__session *session;
+
+    LIST_FOREACH (session, &net->sessions, list)
+        if (session->up && session->peer_node == node) return session;
+    return NULL;
+}
+
+struct ward__session *ward__session_named_locked(struct ward__net *net, const char *name)
+{
+    struct ward__session *session;
+
+    LIST_FOREACH (session, &net->sessions, list)
+        if (session->up && strcmp(session->peer->text, name) == 0) return session;
+    return NULL;
+}
+
+struct ward__session *ward__session_to(struct ward__net *net, uint32_t node)
+{
+    struct ward__session *session;
+
+    pthread_mutex_lock(&net->lock);
+    session = ward__session_to_locked(net, node);
+    if (session) ward__link_hold(&session->link);
+    pthread_mutex_unlock(&net->lock);
+    return session;
+}
+
+static void tell(const struct ward__session *session, ward_event_kind kind, ward_status status)
+{
+    ward__event(session->net->node,
+        &(struct ward__news){ .kind = kind, .path = session->peer ? session->peer->text : "",
+            .what = session->endpoint->url, .status = status });
+}
+
+/* -- the end ----------------------------------------------------------------------------------- */
+
+/* For our actors, once. The link may still be open. */
+static void end(struct ward__session *session, ward_status why)
+{
+    struct ward__net *net = session->net;
+    struct ward__here here = { net->node, NULL, NULL };
+    bool was_up, first;
+
+    pthread_mutex_lock(&session->frames); /* no frame is being handled, and none will be */
+    first = !session->ended;
+    session->ended = true;
+    pthread_mutex_unlock(&session->frames);
+    if (!first) return;
+    pthread_mutex_lock(&net->lock);
+    was_up = session->up;
+    session->up = session->claimed = false;
+    pthread_mutex_unlock(&net->lock);
+    if (was_up) {
+        ward__calls_end(session);
+        ward__remote_end(session);
+        ward__tree_lock(net->node);
+        ward__fars_end_locked(&here, session);
+        ward__nears_end_locked(&here, session);
+        ward__tree_unlock(net->node);
+    } else {
+        ward__add(&net->broken_off, 1);
+    }
+    if (was_up || why != WARD_ECANCELED) tell(session, WARD_EV_LINK_DOWN, why);
+}
+
+static void say_bye(struct ward__session *session, const char *why)
+{
+    struct ward__frame bye = { .kind = WARD__FRAME_BYE, .text = { why, strlen(why) } };
+
+    ward__link_leave(&session->link, &bye);
+}
+
+void ward__session_part(struct ward__session *session, const char *why)
+{
+    end(session, WARD_ECANCELED);
+    say_bye(session, why);
+}
+
+static struct ward__session *session_of(struct ward__link *link)
+{
+    return ward__entry_of(link, struct ward__session, link);
+}
+
+static void on_over(struct ward__link *link, ward_status why)
+{
+    struct ward__session *session = session_of(link);
+    struct ward__net *net = session->net;
+
+    end(session, session->refusal ? session->refusal : why);
+    pthread_mutex_lock(&net->lock);
+    LIST_REMOVE(session, list);
+    net->sessions_count--;
+    pthread_mutex_unlock(&net->lock);
+    ward__endpoint_ended(session->endpoint);
+    ward__session_drop(session); /* the list's */
+}
+
+static void on_free(struct ward__link *link)
+{
+    struct ward__session *session = session_of(link);
+    struct ward__endpoint *endpoint = session->endpoint;
+    struct ward__net *net = session->net;
+
+    pthread_mutex_destroy(&session->frames);
+    ward__free(&net->node->heap, session, sizeof *session);
+    ward__endpoint_drop(endpoint);
+    ward__net_forget(net);
+}
+
+/* -- the beginning ----------------------------------------------------------------------------- */
+
+/* Before that both sides may say no; `why` is for the peer's ears. */
+static ward_status refuse(struct ward__session *session, ward_status rc, const char *why)
+{
+    session->refusal = rc;
+    say_bye(session, why);
+    return WARD_OK;
+}
+
+static bool leads(const struct ward__session *session)
+{
+    return strcmp(session->net->name, session->peer->text) < 0;
+}
+
+static bool is_same_node(const struct ward__session *a, const struct ward__session *b)
+{
+    return a->peer_node == b->peer_node && a->peer_incarnation == b->peer_incarnation &&
+        a->peer == b->peer;
+}
+
+/* The session that has this one's peer, by name or by id; NULL: none. */
+static struct ward__session *rival_locked(const struct ward__session *session)
+{
+    struct ward__session *other;
+
+    LIST_FOREACH (other, &session->net->sessions, list) {
+        if (other == session || !other->peer || !(other->up || other->claimed)) continue;
+        if (other->peer_node == session->peer_node || other->peer == session->peer) return other;
+    }
+    return NULL;
+}
+
+/* NULL: the peer is welcome. */
+static const char *objection_locked(struct ward__session *session)
+{
+    const struct ward__session *rival = rival_locked(session);
+    struct ward__net *net = session->net;
+    const char *wanted = session->endpoint->peer;
+
+    if (net->stopping || session->endpoint->closed) return "this side closes";
+    if (session->peer_node == net->node->id) return "this is the same node";
+    if (strcmp(session->peer->text, net->name) == 0) return "both have the same name";
+    if (*wanted && strcmp(wanted, session->peer->text) != 0) return "another name was expected";
+    if (rival && (leads(session) || !is_same_node(rival, session)))
+        return is_same_node(rival, session) ? "linked already" : "the name is taken";
+    session->claimed = leads(session);
+    return NULL;
+}
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* What it will be once up: what both can take, and heartbeats often enough for the peer. */
+static void agree(struct ward__session *session, const struct ward__frame *hello)
+{
+    const ward_link_opts *opts = &session->endpoint->opts;
+    struct ward__link_limits *limits = &session->limits;
+    uint32_t often = hello->dead_ms / 3 > 10 ? hello->dead_ms / 3 : 10;
+
+    limits->heartbeat_ms = least(opts->heartbeat_ms, often);
+    limits->dead_ms = opts->dead_ms;
+    limits->queued_max = opts->queued_max;
+    limits->in_max = limits->out_max = opts->frame_max;
+    if (hello->frame_max < limits->out_max) limits->out_max = (size_t)hello->frame_max;
+}
+
+static ward_status on_hello(struct ward__session *session, const struct ward__frame *hello)
+{
+    static const struct ward__frame welcome = { .kind = WARD__FRAME_WELCOME };
+    struct ward__net *net = session->net;
+    char name[WARD__NAME_MAX] = "";
+    const char *objection;
+
+    if (session->greeted) return WARD_EINVAL;
+    session->greeted = true;
+    if (hello->version != WARD__WIRE_VERSION)
+        return refuse(session, WARD_EINVAL, "another version of the protocol is spoken here");
+    if (hello->text.count < sizeof name) memcpy(name, hello->text.at, hello->text.count);
+    if (!ward__name_valid(name) || !hello->node || hello->frame_max < WARD__FRAME_SMALL_MAX)
+        return WARD_EINVAL;
+    agree(session, hello);
+    pthread_mutex_lock(&net->lock);
+    session->peer_node = hello->node;
+    session->peer_incarnation = hello->incarnation;
+    session->peer = ward__home_locked(net, hello->node, name);
+    objection = session->peer ? objection_locked(session) : "too many nodes were linked here";
+    pthread_mutex_unlock(&net->lock);
+    if (objection) return refuse(session, WARD_EDENIED, objection);
+    (void)ward__link_put(&session->link, &welcome, WARD__PUT_NEWS);
+    return WARD_OK;
+}
+
+static ward_status on_welcome(struct ward__session *session)
+{
+    struct ward__net *net = session->net;
+    struct ward__session *rival;
+    bool stopping;
+
+    if (!session->greeted || session->up) return WARD_EINVAL;
+    ward__link_up(&session->link, &session->limits);
+    pthread_mutex_lock(&net->lock);
+    rival = rival_locked(session);
+    stopping = net->stopping || session->endpoint->closed;
+    if (!rival && !stopping) {
+        session->up = true;
+        ward__remote_linked_locked(session);
+    } else if (rival && is_same_node(rival, session)) {
+        ward__link_close(&rival->link, WARD_ELINK); /* the peer has lost it already */
+    }
+    pthread_mutex_unlock(&net->lock);
+    if (rival || stopping) return refuse(session, WARD_EDENIED, "the name is taken");
+    tell(session, WARD_EV_LINK_UP, WARD_OK);
+    return WARD_OK;
+}
+
+static ward_status on_frame(struct ward__link *link, const struct ward__frame *frame)
+{
+    struct ward__session *session = session_of(link);
+    ward_status rc = WARD_OK;
+
+    pthread_mutex_lock(&session->frames);
+    if (frame->kind == WARD__FRAME_BYE)
+        rc = session->up ? WARD_ELINK : WARD_EDENIED;
+    else if (session->ended || session->refusal)
+        rc = WARD_OK; /* it speaks to who has left */
+    else if (frame->kind == WARD__FRAME_HELLO)
+        rc = on_hello(session, frame);
+    else if (frame->kind == WARD__FRAME_WELCOME)
+        rc = on_welcome(session);
+    else
+        rc = session->up ? ward__incoming(session, frame) : WARD_EINVAL;
+    pthread_mutex_unlock(&session->frames);
+    return rc;
+}
+
+static void on_rest(struct ward__link *link)
+{
+    struct ward__session *session = session_of(link);
+
+    pthread_mutex_lock(&session->frames);
+    if (!session->ended) ward__incoming_rest(session);
+    pthread_mutex_unlock(&session->frames);
+}
+
+static const struct ward__link_ops ops = {
+    .frame = on_frame, .rest = on_rest, .over = on_over, .free = on_free
+};
+
+static void say_hello(struct ward__session *session)
+{
+    struct ward__net *net = session->net;
+    const ward_link_opts *opts = &session->endpoint->opts;
+    struct ward__frame hello = { .kind = WARD__FRAME_HELLO, .version = WARD__WIRE_VERSION,
+        .text = { net->name, strlen(net->name) }, .node = net->node->id,
+        .incarnation = net->incarnation, .frame_max = opts->frame_max, .dead_ms = opts->dead_ms };
+
+    (void)ward__link_put(&session->link, &hello, WARD__PUT_NEWS);
+}
+
+/* On ipc the kernel says who is there. */
+static bool is_ours(nng_stream *stream, const char *url)
+{
+    uint64_t uid = 0;
+
+    if (strncmp(url, "ipc:", 4) != 0) return true;
+    return !nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &uid) && uid == geteuid();
+}
+
+/* Whether there may be one more; it is in the list then. */
+static bool enlist(struct ward__session *session)
+{
+    struct ward__net *net = session->net;
+    struct ward__session *other;
+    uint32_t strangers = 0;
+    bool room;
+
+    pthread_mutex_lock(&net->lock);
+    LIST_FOREACH (other, &net->sessions, list)
+        strangers += !other->up;
+    room = !net->stopping && !session->endpoint->closed &&
+        net->sessions_count < WARD__SESSIONS_MAX && strangers < WARD__STRANGERS_MAX;
+    if (room) {
+        LIST_INSERT_HEAD(&net->sessions, session, list);
+        net->sessions_count++;
+        ward__link_hold(&session->link); /* while it is started */
+    }
+    session->endpoint->refs++;
+    net->live++;
+    pthread_mutex_unlock(&net->lock);
+    return room;
+}
+
+void ward__session_open(struct ward__endpoint *endpoint, nng_stream *stream)
+{
+    struct ward__net *net = endpoint->net;
+    struct ward__heap *heap = &net->node->heap;
+    bool ours = is_ours(stream, endpoint->url);
+    struct ward__session *session = ours ? ward__alloc_zero(heap, sizeof *session) : NULL;
+    ward_status rc;
+
+    if (!session) {
+        nng_stream_free(stream);
+        ward__endpoint_ended(endpoint);
+        return;
+    }
+    session->net = net;
+    session->endpoint = endpoint;
+    session->calls.heap = session->nears.heap = session->seekers.heap = heap;
+    pthread_mutex_init(&session->frames, NULL);
+    rc = ward__link_open(&session->link, &ops, heap, stream);
+    if (!enlist(session) || rc) {
+        if (!rc) ward__endpoint_ended(endpoint);
+        ward__link_close(&session->link, WARD_ELIMIT);
+        if (rc) on_over(&session->link, rc);
+        ward__session_drop(session);
+        return;
+    }
+    say_hello(session);
+    ward__link_start(&session->link);
+    ward__session_drop(session);
+}

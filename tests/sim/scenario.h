@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * scenario.h - what the simulation tests share: runs a scenario for many seeds, and at the first
+ * check that fails prints the seed, the place and how to repeat exactly that run.
+ *
+ * Seeds that once failed are in each scenario's own list and are run first, for ever. An assert of
+ * the core, a crash and a loop that does not end are reported with their seed like any check. A
+ * scenario keeps what it knows in its world, which is zeroed before each run; the node is closed
+ * before `after` looks at it, so whatever was to be cleaned up has been.
+ *
+ * Header only, for plain mains on one thread. The one static variable says what is running, for
+ * the hooks and signal handlers that are given nothing.
+ */
+#ifndef WARD_TESTS_SIM_SCENARIO_H
+#define WARD_TESTS_SIM_SCENARIO_H
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/tree.h"
+
+#define MAYBE_UNUSED __attribute__((unused))
+#define SIM_MS INT64_C(1000000)
+
+/* The wheel's tick, a preemption before the call, and the turns of others that may come first. */
+#define SIM_SLACK_NS (8 * SIM_MS)
+
+struct scenario {
+    const char *name;
+    ward_body *body; /* ward_arg is `world`; by its end all it started has ended, or closes with
+                        the node */
+    void *world;
+    size_t world_bytes;
+    void (*after)(void *world); /* the node is closed. NULL: nothing */
+    void (*on_event)(void *world, const ward_event *event);
+    const uint64_t *failed; /* seeds that once failed */
+    size_t failed_count;
+    bool abandons; /* some hang for ever, so the node may close with WARD_ETIMEDOUT */
+};
+
+static struct {
+    const char *name, *program;
+    uint64_t seed;
+} running;
+
+MAYBE_UNUSED static _Noreturn void fail_now(const char *at, const char *format, ...)
+{
+    va_list args;
+
+    fflush(stdout);
+    fprintf(stderr, "%s: seed %llu: %s: ", running.name, (unsigned long long)running.seed, at);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nrepeat: FROM=%llu SEEDS=1 %s\n", (unsigned long long)running.seed,
+        running.program);
+    fflush(stderr);
+    abort();
+}
+
+/* CHECKF says more: CHECKF(a == b, "%d is not %d", a, b). */
+#define CHECK(condition) ((condition) ? (void)0 : fail_now(WARD_AT, "%s", #condition))
+#define CHECKF(condition, ...) ((condition) ? (void)0 : fail_now(WARD_AT, __VA_ARGS__))
+
+static void on_assert(void *hook, const char *site, const char *what)
+{
+    (void)hook;
+    fail_now(site, "the core's own assert failed: %s", what);
+}
+
+static void on_signal(int number)
+{
+    static const char loop[] = "it does not end (or crashed)\n";
+    char seed[24] = "", *at = seed + sizeof seed - 2;
+
+    *at = '\n';
+    for (uint64_t left = running.seed; left || at[0] == '\n'; left /= 10)
+        *--at = (char)('0' + left % 10);
+    if (write(2, running.name, strlen(running.name)) < 0 || write(2, ": seed ", 7) < 0 ||
+        write(2, at, strlen(at)) < 0 || write(2, loop, sizeof loop - 1) < 0)
+        _exit(2);
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void one_seed(const struct scenario *scenario, uint64_t seed)
+{
+    ward_opts opts = { .arg = scenario->world, .sim_seed = seed, .actors_max = 4096,
+        .hook = scenario->world, .on_event = scenario->on_event, .on_assert = on_assert };
+    uint64_t failed = 0;
+    ward_status rc;
+
+    running.seed = seed;
+    memset(scenario->world, 0, scenario->world_bytes);
+    rc = ward_simulate(&failed, scenario->body, 1, &opts);
+    if (rc == WARD_ETIMEDOUT && scenario->abandons) rc = WARD_OK;
+    CHECKF(rc == WARD_OK, "the run ended with \"%s\"", ward_strerror(rc));
+    if (scenario->after) scenario->after(scenario->world);
+}
+
+static uint64_t number_of(const char *text, uint64_t otherwise)
+{
+    return text && *text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* main of a scenario: [SEEDS [FROM]] as arguments or from the environment. */
+MAYBE_UNUSED static int simulate(const struct scenario *scenario, int argc, char **argv)
+{
+    uint64_t seeds = number_of(argc > 1 ? argv[1] : getenv("SEEDS"), 1000);
+    uint64_t from = number_of(argc > 2 ? argv[2] : getenv("FROM"), 1);
+
+    running.name = scenario->name;
+    running.program = argv[0];
+    signal(SIGALRM, on_signal);
+    if (from == 1)
+        for (size_t i = 0; i < scenario->failed_count; i++) {
+            alarm(30);
+            one_seed(scenario, scenario->failed[i]);
+        }
+    for (uint64_t i = 0; i < seeds; i++) {
+        alarm(30);
+        one_seed(scenario, from + i);
+    }
+    printf("%s: %llu seeds from %llu\n", scenario->name, (unsigned long long)seeds,
+        (unsigned long long)from);
+    return 0;
+}
+
+MAYBE_UNUSED static uint32_t below(ward_self *self, uint32_t n)
+{
+    return (uint32_t)(ward_random(self) % n);
+}
+
+MAYBE_UNUSED static bool one_in(ward_self *self, uint32_t n)
+{
+    return below(self, n) == 0;
+}
+
+/* What became of the messages of all lives that have ended with this behaviour. */
+struct books {
+    uint64_t spawned, ended, restarts, reaped, accepted, settled;
+    uint64_t fates[WARD__FATES];
+};
+
+MAYBE_UNUSED static struct books books_of(
+    const ward_self *self, ward_handler *handle, ward_body *body)
+{
+    struct books sum = { 0 };
+    struct ward__tree *tree = ward_node_of(self)->tree;
+
+    for (struct ward__spec_entry *entry = tree->specs; entry; entry = entry->next) {
+        if (entry->spec.handle != handle || entry->spec.body != body) continue;
+        sum.spawned += ward__load(&entry->counts.spawned);
+        sum.ended += ward__load(&entry->counts.ended);
+        sum.restarts += ward__load(&entry->counts.restarts);
+        sum.reaped += ward__load(&entry->counts.reaped);
+        sum.accepted += ward__load(&entry->counts.accepted);
+        sum.settled += ward__load(&entry->counts.settled);
+        for (int i = 0; i < WARD__FATES; i++) sum.fates[i] += ward__load(&entry->counts.fates[i]);
+    }
+    return sum;
+}
+
+/* Mail that user code has seen, of those: the law of conservation says it is the remainder. */
+MAYBE_UNUSED static uint64_t seen_by_books(const struct books *books)
+{
+    CHECK(books->spawned == books->ended);
+    CHECKF(books->accepted == books->settled, "%llu accepted, %llu settled",
+        (unsigned long long)books->accepted, (unsigned long long)books->settled);
+    return books->settled - books->fates[WARD__EXPIRED] - books->fates[WARD__DEAD_LETTERED] -
+        books->fates[WARD__DISCARDED];
+}
+
+/* Mail as the books count it: no tick, no DOWN, no IDLE. */
+MAYBE_UNUSED static bool is_counted(const ward_msg *msg)
+{
+    return !(ward__mail_bits(msg) & WARD__MAIL_SIGNAL);
+}
+
+#endif
