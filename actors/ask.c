@@ -102,10 +102,10 @@ static ward_status wait_local(struct ward__here *here, ward_self *self,
         if (rc != WARD_EFULL) return drop_parcel(here, wait, rc);
     }
     wait->parcel_bytes = ward__mail_weight(ward__mail(&here->node->pool, wait->parcel));
-    wait->asks = request->asks;
     ward__store(&wait->holder, ward__index(here->node, target));
     (void)ward__wait_begin(
         here, self, request->until_ns, request->asks ? "ask" : "send", request->at);
+    wait->asks = request->asks;
     rc = offer(here, self, target, request, &parked);
     if (rc || (!parked && !request->asks)) {
         /* Refused, or a tell that was accepted: nobody will claim the cell but a timer. */
@@ -128,8 +128,10 @@ static ward_status wait_remote(
     if (request->until_ns == INT64_MAX) return WARD_EINVAL; /* no deadline, and no way to know */
     token.asker = ward__index(here->node, self->slot);
     token.cell = ward__wait_begin(here, self, request->until_ns, "ask", request->at);
-    rc = route->ask(route->arg, token, request->to, request->type, request->value,
-        request->until_ns);
+    self->slot->wait.asks = true;
+    rc = route->ask(route->arg, token, request->to,
+        &(struct ward__question){ .type = request->type, .value = request->value,
+            .deadline_ns = request->until_ns });
     if (rc) {
         ward__wait_undo(self);
         return rc;
@@ -151,7 +153,7 @@ static ward_status wait_for(
     if (!request->type) return WARD_EINVAL;
     request->until_ns = ward__wait_until(self, by);
     if (!target && (request->to.node == 0 || request->to.node == here->node->id)) return WARD_EGONE;
-    if (target && request->asks && request->until_ns <= ward__clock_ns(here->node))
+    if (request->asks && request->until_ns <= ward__clock_ns(here->node))
         return WARD_ETIMEDOUT;
     return target ? wait_local(here, self, target, request) : wait_remote(here, self, request);
 }
@@ -192,6 +194,7 @@ ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     if (!rc) {
         answer_end(&here, self);
         self->answer = ward__mail(&here.node->pool, self->slot->wait.answer);
+        self->slot->wait.answer = 0;
         *answer = self->answer;
     }
     ward__leave(self);
@@ -270,7 +273,8 @@ static ward_status forward_remote(
     if (!route) return WARD_ELINK;
     if (!ward__asks(mail)) return route->send(route->arg, to, mail->type, value);
     if (!ward__asker_waits(here->node, token, &deadline)) return WARD_OK;
-    rc = route->ask(route->arg, token, to, mail->type, value, deadline);
+    rc = route->ask(route->arg, token, to,
+        &(struct ward__question){ .type = mail->type, .value = value, .deadline_ns = deadline });
     if (!rc && token.asker < WARD__REMOTE) /* so that the asker's end reaches the route */
         (void)ward__cas(&ward__slot(here->node, token.asker)->wait.holder, &self, WARD__REMOTE);
     return rc;

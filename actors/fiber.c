@@ -15,6 +15,7 @@
 #include "base/platform.h"
 
 #if WARD__ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if WARD__TSAN
@@ -285,6 +286,10 @@ void ward__fiber_free(struct ward__stacks *stacks, struct ward__fiber *fiber)
     if (!fiber) return;
 #if WARD__TSAN
     __tsan_destroy_fiber(fiber->context.tsan);
+#endif
+#if WARD__ASAN
+    /* Its last frames never returned, and a turn that hung for ever may have left many. */
+    __asan_unpoison_memory_region(bottom_of(fiber), fiber->stack_bytes);
 #endif
     if (fiber->stack_bytes != WARD__STACK_DEFAULT) {
         size_t bytes = fiber->stack_bytes;

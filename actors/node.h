@@ -105,6 +105,7 @@ struct ward__thread {
     enum ward__thread_kind kind;
     pthread_t id;
     bool joinable; /* it is ward's own */
+    bool lost;     /* of the blocking pool: it was stuck */
     _Atomic uint32_t wake; /* futex of a thread actor: WARD__WAKE_ bits */
     _Atomic int mail_fd;   /* of an attached one; -1: none */
     struct ward__magazines own;
@@ -145,13 +146,19 @@ struct ward__tree_ops {
         struct ward__here *here, struct ward__slot *slot, const ward_type *type, ward_status why);
 };
 
+struct ward__question {
+    const ward_type *type;
+    const void *value;
+    int64_t deadline_ns;
+};
+
 /* What the links do for the actors' layer. A ref whose node is not ours, and an asker at or above
  * WARD__REMOTE, are the route's. All may be called on any thread and none waits. */
 struct ward__route {
     void *arg;
     ward_status (*send)(void *arg, ward_ref to, const ward_type *type, const void *value);
-    ward_status (*ask)(void *arg, struct ward__token from, ward_ref to, const ward_type *type,
-        const void *value, int64_t deadline_ns);
+    ward_status (*ask)(
+        void *arg, struct ward__token from, ward_ref to, const struct ward__question *question);
     ward_status (*find)(
         void *arg, struct ward__token from, const char *node, const char *path, int64_t by_ns);
     /* The asker `from` of this node waits no more. */
@@ -215,6 +222,7 @@ struct ward_node {
     pthread_mutex_t pool_lock;
     pthread_cond_t pool_cond;
     uint32_t pool_head, pool_tail, pool_threads, pool_idle, pool_queued;
+    _Atomic uint32_t pool_short; /* a thread could not be started */
     /* The watchdog's tick; see clock.c of the supervision layer. */
     _Atomic uint32_t tick;    /* ms since open, published while something runs */
     _Atomic uint32_t awake;   /* threads that may be in a turn */
@@ -299,6 +307,10 @@ void ward__thread_init(ward_node *node, struct ward__thread *thread, enum ward__
 /* Who wakes a thread actor may come late, when it has ended: so its thread is set under a lock. */
 void ward__thread_of(ward_node *node, struct ward__slot *slot, struct ward__thread *thread);
 void ward__thread_wake(ward_node *node, struct ward__slot *slot, uint32_t bits);
+/* A host's fd is readable as long as its mailbox is SCHEDULED: nobody raises it then for new mail.
+ * take_back: its thread makes it so by itself. */
+void ward__thread_raise(struct ward__thread *thread);
+void ward__thread_take_back(ward_self *self);
 /* True: it was the last one of a node that was closed around it, which is the caller's to free
  * with ops->left. Else its record is freed by somebody else, and the node is not to be touched. */
 bool ward__thread_forget(struct ward__thread *thread);
@@ -315,6 +327,11 @@ bool ward__worker_move(ward_node *node, struct ward__worker *worker);
 bool ward__body_thread_start(ward_node *node, struct ward__slot *slot);
 /* One more thread for blocking handlers, up to blocking_max; pool_lock is held. */
 void ward__pool_thread_start(ward_node *node);
+/* A thread of that pool was lost to a stuck turn: another takes its place, and the lost one stays
+ * when it returns only if there is a place for it. */
+void ward__pool_thread_lost(ward_node *node);
+/* Tries again what failed for lack of memory. */
+void ward__pool_look(ward_node *node);
 /* Sends all threads home; new ones are not started. */
 void ward__threads_stop(ward_node *node);
 /* Waits until all but zombies have ended, or `until_ns`. True: all have. */
@@ -372,7 +389,7 @@ void ward__evict(struct ward__here *here, struct ward__slot *slot, ward_status s
 void ward__fate(const struct ward__slot *slot, enum ward__fate fate);
 /* The fate of the message in hand, if it came through the mailbox and is to end with its turn. */
 void ward__hand_fate(const ward_self *self, enum ward__fate fate);
-/* The kept ones end with their incarnation. */
+/* The kept ones end with their incarnation, which the slot still has: their places are free. */
 void ward__kept_end(struct ward__slot *slot, bool in_doubt);
 /* Puts a DOWN or a tick into the queue of an incarnation that lives; tree lock. */
 void ward__signal_put(
@@ -384,6 +401,8 @@ void ward__finish(struct ward__thread *thread, struct ward__slot *slot);
 void ward__inc_free(struct ward__here *here, struct ward__inc *inc);
 struct ward__inc *ward__inc_new(ward_node *node, const struct ward__spec *spec);
 struct ward__inc *ward__inc_of(ward_self *self); /* NULL: no memory */
+/* ward_alloc, within a call: what a wait holds must go with the incarnation if it never ends. */
+void *ward__resize(ward_self *self, struct ward__here *here, void *old, size_t bytes);
 /* Empties a mailbox whose owner is the caller; each message gets the fate. */
 void ward__drain(struct ward__here *here, struct ward__slot *slot, enum ward__fate fate,
     ward_status status, uint32_t until_count);

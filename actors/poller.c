@@ -6,9 +6,11 @@
  * time. Parked is not a turn, so nobody who waits for a socket is ever called stuck.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "actors/node.h"
@@ -120,11 +122,28 @@ static bool watch(const struct ward__poller *poller, int fd, unsigned want, uint
         (errno == ENOENT && !epoll_ctl(poller->epoll, EPOLL_CTL_ADD, fd, &event));
 }
 
+/* Without waiting. */
+static ward_status look(unsigned *out, int fd, unsigned want)
+{
+    struct pollfd at = { .fd = fd };
+    struct stat file;
+    unsigned bits = 0;
+
+    if (fstat(fd, &file) || S_ISREG(file.st_mode) || S_ISDIR(file.st_mode)) return WARD_EINVAL;
+    if (want & WARD_READABLE) at.events |= POLLIN | POLLRDHUP;
+    if (want & WARD_WRITABLE) at.events |= POLLOUT;
+    if (poll(&at, 1, 0) <= 0) return WARD_ETIMEDOUT;
+    if (at.revents & (POLLIN | POLLERR | POLLHUP | POLLRDHUP)) bits |= WARD_READABLE;
+    if (at.revents & (POLLOUT | POLLERR | POLLHUP)) bits |= WARD_WRITABLE;
+    if (out) *out = bits;
+    return WARD_OK;
+}
+
 ward_status ward_poll_fd_at(ward_self *self, unsigned *out, int fd, unsigned want,
     ward_deadline by, const char *at)
 {
     struct ward__here here;
-    struct ward__poller *poller;
+    struct ward__poller *poller = NULL;
     uint64_t cell;
     ward_status rc;
 
@@ -133,9 +152,14 @@ ward_status ward_poll_fd_at(ward_self *self, unsigned *out, int fd, unsigned wan
     if (self->kind == WARD__SELF_OUTSIDE || self->node->sim) return WARD_ESTATE;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     rc = ward__wait_refused(self);
-    poller = rc ? NULL : get(here.node);
-    if (!rc && !poller) rc = WARD_ENOMEM;
-    if (!rc) {
+    if (!self->waits && !self->ending) {
+        rc = look(out, fd, want);
+        if (rc == WARD_ETIMEDOUT) rc = WARD_ESTATE;
+    } else if (!rc && ward__wait_until(self, by) <= ward__clock_ns(here.node)) {
+        rc = look(out, fd, want);
+    } else if (!rc && !(poller = get(here.node))) {
+        rc = WARD_ENOMEM;
+    } else if (!rc) {
         cell = ward__wait_begin(&here, self, ward__wait_until(self, by), "poll", at);
         if (watch(poller, fd, want, key_of(ward__index(here.node, self->slot), cell))) {
             rc = ward__wait_end(&here, self, cell);

@@ -51,9 +51,12 @@ void ward__hand_fate(const ward_self *self, enum ward__fate fate)
 
 void ward__kept_end(struct ward__slot *slot, bool in_doubt)
 {
+    const struct ward__inc *inc = slot->inc;
     uint32_t kept = ward__load(&slot->box.kept);
 
     if (!kept) return;
+    for (uint32_t i = 0; inc && i < inc->kept_count; i++)
+        ward__mailbox_unreserve(&slot->box, ward__mail_weight(inc->kept[i]));
     if (in_doubt) ward__add(&ward__counts(ward__load(&slot->spec))->fates[WARD__IN_DOUBT], kept);
     ward__bump(&slot->box.settled, kept);
     ward__store(&slot->box.kept, 0);
@@ -197,8 +200,12 @@ enum ward__next ward__next(struct ward__here *here, ward_self *self)
         if (missing) return WARD__NEXT_BUSY;
         if (signals & WARD__SIG_CANCEL) return WARD__NEXT_CANCELED;
         if ((signals & WARD__SIG_TIME) && idle_over(here, slot)) return WARD__NEXT_IDLE;
-        if (ward__load_acq(&slot->box.word) & WARD__CLOSED) return WARD__NEXT_CLOSED;
-        return WARD__NEXT_NONE;
+        if (!(ward__load_acq(&slot->box.word) & WARD__CLOSED)) return WARD__NEXT_NONE;
+        /* What came in after the look and before it was closed is handled as well; and it may have
+         * been closed because of a cancel that was not to be seen at the look. */
+        if (ward__mailbox_depth(&slot->box) == ward__load(&slot->box.kept) &&
+            !(ward__load(&slot->signals) & WARD__SIG_CANCEL))
+            return WARD__NEXT_CLOSED;
     }
 }
 
@@ -285,8 +292,9 @@ static ward_status nothing_now(struct ward__here *here, ward_self *self)
 
     if (ward__load(&self->thread->mail_fd) < 0) return WARD_ETIMEDOUT;
     lower_fd(self);
-    return ward__mailbox_idle(&slot->box, &here->node->pool, here->magazines) ? WARD_ETIMEDOUT
-                                                                               : WARD_OK;
+    if (ward__mailbox_idle(&slot->box, &here->node->pool, here->magazines)) return WARD_ETIMEDOUT;
+    ward__thread_raise(self->thread);
+    return WARD_OK;
 }
 
 static ward_status receive(
@@ -295,7 +303,7 @@ static ward_status receive(
     ward_status rc = WARD_OK;
 
     if (self->slot->kind == WARD__ATTACHED) /* it may have been given up by WARD_NOW */
-        (void)ward__or_seq(&self->slot->box.word, WARD__SCHEDULED);
+        ward__thread_take_back(self);
     while (!rc) {
         switch (ward__next(here, self)) {
         case WARD__NEXT_MAIL: count_message(here, self); return WARD_OK;

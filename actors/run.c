@@ -95,9 +95,9 @@ void ward__finish(struct ward__thread *thread, struct ward__slot *slot)
         ward__zombie_end(thread);
         return;
     }
+    ward__kept_end(slot, slot->reason == WARD_BY_FAILURE);
     slot->inc = NULL;
     ward__inc_free(&here, self->inc);
-    ward__kept_end(slot, slot->reason == WARD_BY_FAILURE);
     here.node->ops->finished(&here, slot);
 }
 
@@ -137,7 +137,7 @@ static bool go_idle(struct ward__here *here, struct ward__slot *slot)
     const struct ward__spec *spec = ward__load(&slot->spec);
 
     ward__store(&slot->since_ns, here->worker ? here->worker->now_ns : ward__clock_ns(here->node));
-    if (ward__unlikely(spec->idle_ns != INT64_MAX)) {
+    if (ward__unlikely(spec->idle_ns != INT64_MAX) && !ward__load(&slot->wait.deadline)) {
         int64_t until = ward__clock_ns(here->node) + spec->idle_ns;
         ward__store_seq(&slot->wait.deadline, until);
         ward__wheel_arm(here, slot, until);
@@ -370,15 +370,20 @@ void ward__run(struct ward__thread *thread, struct ward__slot *slot)
 
 /* -- blocking bodies and attached threads ------------------------------------------------------ */
 
-/* Waits until the tree says that the children have ended. */
-static void wait_for_finish(struct ward__thread *thread, struct ward__slot *slot)
+/* Waits until the tree says that the children have ended. False: they never will, the node was
+ * closed around them. */
+static bool wait_for_finish(struct ward__thread *thread, struct ward__slot *slot)
 {
+    bool given_up = false;
+
     if (thread->kind != WARD__RUNS_HOST) ward__asleep(thread->node);
-    while (ward__load_acq(&slot->phase) != WARD__FINISH) {
-        if (atomic_exchange_explicit(&thread->wake, 0, memory_order_seq_cst)) continue;
+    while (!given_up && ward__load_acq(&slot->phase) != WARD__FINISH) {
+        given_up = ward__load_seq(&thread->node->closing);
+        if (given_up || atomic_exchange_explicit(&thread->wake, 0, memory_order_seq_cst)) continue;
         ward__futex_wait(&thread->wake, 0, INT64_MAX);
     }
     if (thread->kind != WARD__RUNS_HOST) ward__awake(thread->node);
+    return !given_up;
 }
 
 void ward__end_thread(struct ward__thread *thread, struct ward__slot *slot, ward_status rc)
@@ -391,9 +396,9 @@ void ward__end_thread(struct ward__thread *thread, struct ward__slot *slot, ward
     ward__hand_end(&here, self, WARD_ENOREPLY);
     if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
     self->answer = NULL;
-    if (!here.node->ops->over(&here, slot, reason, rc)) wait_for_finish(thread, slot);
+    bool finish = here.node->ops->over(&here, slot, reason, rc) || wait_for_finish(thread, slot);
     ward__thread_of(thread->node, slot, NULL);
-    ward__finish(thread, slot);
+    if (finish) ward__finish(thread, slot);
 }
 
 void ward__run_thread(struct ward__thread *thread, struct ward__slot *slot)

@@ -163,7 +163,7 @@ static void link_block(struct ward__inc *inc, struct ward__block *block, size_t 
     inc->blocks = block;
 }
 
-static void *resize(ward_self *self, struct ward__here *here, void *old, size_t bytes)
+void *ward__resize(ward_self *self, struct ward__here *here, void *old, size_t bytes)
 {
     struct ward__inc *inc = ward__inc_of(self);
     struct ward__block *block = old ? (struct ward__block *)old - 1 : NULL, *fresh;
@@ -190,7 +190,7 @@ void *ward_alloc(ward_self *self, void *old, size_t bytes)
     void *at;
 
     if (self->kind == WARD__SELF_OUTSIDE || !ward__enter(self, &here)) return NULL;
-    at = resize(self, &here, old, bytes);
+    at = ward__resize(self, &here, old, bytes);
     ward__leave(self);
     return at;
 }

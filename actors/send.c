@@ -133,6 +133,9 @@ bool ward__answer(
         ward__mail_free(here, mail);
         return false;
     }
+    /* Its callee may see the deadline pass, and give up, before its own timer does. */
+    if (status == WARD_ENOREPLY && ward__load(&slot->wait.deadline) <= ward__clock_ns(node))
+        status = WARD_ETIMEDOUT;
     slot->wait.status = status;
     slot->wait.answer = mail;
     ward__resume(here, slot);

@@ -124,17 +124,28 @@ void ward__thread_of(ward_node *node, struct ward__slot *slot, struct ward__thre
 void ward__thread_wake(ward_node *node, struct ward__slot *slot, uint32_t bits)
 {
     struct ward__thread *thread;
-    uint64_t one = 1;
-    int fd;
 
     pthread_mutex_lock(&node->threads_lock);
     thread = slot->thread; /* NULL: it is just being started, and looks by itself; or has ended */
     if (thread) {
-        fd = ward__load_acq(&thread->mail_fd);
         if (!ward__or_seq(&thread->wake, bits)) ward__futex_wake(&thread->wake, 1);
-        if (fd >= 0 && write(fd, &one, sizeof one) < 0) { } /* full is readable, too */
+        if (bits & WARD__WAKE_LOOK) ward__thread_raise(thread);
     }
     pthread_mutex_unlock(&node->threads_lock);
+}
+
+void ward__thread_raise(struct ward__thread *thread)
+{
+    int fd = ward__load(&thread->mail_fd);
+    uint64_t one = 1;
+
+    if (fd >= 0 && write(fd, &one, sizeof one) < 0) { }
+}
+
+void ward__thread_take_back(ward_self *self)
+{
+    if (!(ward__or_seq(&self->slot->box.word, WARD__SCHEDULED) & WARD__SCHEDULED))
+        ward__thread_raise(self->thread);
 }
 
 struct ward__here ward__here_of(struct ward__thread *thread)
@@ -211,6 +222,7 @@ void ward__zombie_end(struct ward__thread *thread)
         thread->worker = NULL;
         thread->magazines = NULL;
     }
+    thread->lost = thread->kind == WARD__RUNS_POOL;
     ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
     ward__store_seq(&thread->hand, 0);
 }
@@ -362,6 +374,20 @@ bool ward__body_thread_start(ward_node *node, struct ward__slot *slot)
     return start(node, WARD__RUNS_BODY, NULL, slot, body_main) != NULL;
 }
 
+/* After it was lost: true, and it is one of the pool again. */
+static bool has_place(struct ward__thread *thread)
+{
+    ward_node *node = thread->node;
+    bool yes;
+
+    thread->lost = false;
+    pthread_mutex_lock(&node->pool_lock);
+    yes = node->pool_threads < node->opts.blocking_max;
+    if (yes) node->pool_threads++;
+    pthread_mutex_unlock(&node->pool_lock);
+    return yes;
+}
+
 static void *pool_main(void *arg)
 {
     struct ward__thread *thread = arg;
@@ -374,6 +400,7 @@ static void *pool_main(void *arg)
         ward__awake(node);
         if (!slot) break;
         ward__run(thread, slot);
+        if (thread->lost && !has_place(thread)) break;
     }
     ward__asleep(node);
     if (ward__thread_forget(thread)) node->ops->left(node);
@@ -385,7 +412,30 @@ void ward__pool_thread_start(ward_node *node)
     uint32_t max = node->opts.blocking_max;
 
     if (node->pool_threads >= max || ward__load(&node->closing)) return;
-    if (start(node, WARD__RUNS_POOL, NULL, NULL, pool_main)) node->pool_threads++;
+    if (start(node, WARD__RUNS_POOL, NULL, NULL, pool_main)) {
+        node->pool_threads++;
+        return;
+    }
+    ward__store_seq(&node->pool_short, 1);
+    ward__awake(node); /* the watchdog tries again */
+    ward__asleep(node);
+}
+
+void ward__pool_thread_lost(ward_node *node)
+{
+    pthread_mutex_lock(&node->pool_lock);
+    node->pool_threads--;
+    if (node->pool_idle < node->pool_queued) ward__pool_thread_start(node);
+    pthread_mutex_unlock(&node->pool_lock);
+}
+
+void ward__pool_look(ward_node *node)
+{
+    if (!ward__load(&node->pool_short)) return;
+    pthread_mutex_lock(&node->pool_lock);
+    ward__store_seq(&node->pool_short, 0);
+    if (node->pool_idle < node->pool_queued) ward__pool_thread_start(node);
+    pthread_mutex_unlock(&node->pool_lock);
 }
 
 /* -- the end of the node ----------------------------------------------------------------------- */
@@ -405,6 +455,11 @@ void ward__threads_stop(ward_node *node)
         ward__store_seq(&spare->bell, 1);
         ward__futex_wake(&spare->bell, 1);
         spare = next;
+    }
+    /* Who waits for children that were given up waits no more. */
+    for (struct ward__thread *thread = node->threads; thread; thread = thread->next) {
+        (void)ward__or_seq(&thread->wake, WARD__WAKE_LOOK);
+        ward__futex_wake(&thread->wake, 1);
     }
     pthread_mutex_unlock(&node->threads_lock);
     pthread_mutex_lock(&node->pool_lock);

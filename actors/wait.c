@@ -63,6 +63,7 @@ uint64_t ward__wait_begin(struct ward__here *here, ward_self *self, int64_t unti
     note(here, slot, what, at);
     slot->wait.status = WARD_OK;
     slot->wait.answer = 0;
+    slot->wait.asks = false;
     cell = ward__wait_arm(&slot->wait, until_ns);
     if (!is_thread(slot)) ward__wheel_arm(here, slot, until_ns);
     return cell;
@@ -172,7 +173,7 @@ void ward__park_idle(struct ward__here *here, ward_self *self, int64_t until_ns)
     while (!(ward__load_seq(&slot->box.word) & WARD__SCHEDULED)) {
         if (atomic_exchange_explicit(&thread->wake, 0, memory_order_seq_cst)) continue;
         if (ward__now_ns() >= until_ns) { /* takes the mailbox back */
-            (void)ward__or_seq(&slot->box.word, WARD__SCHEDULED);
+            ward__thread_take_back(self);
             break;
         }
         ward__futex_wait(&thread->wake, 0, until_ns);

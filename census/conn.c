@@ -122,11 +122,10 @@ static void on_conn(void *arg)
 
     pthread_mutex_lock(&server->lock);
     conn->done += count;
-    if (failed || ward__load(&server->closing))
-        ward__conn_end(conn);
-    else if (conn->done < conn->count)
+    failed = failed || ward__load(&server->closing);
+    if (!failed && conn->done < conn->count)
         go_on(conn);
-    else if (!next_step(conn))
+    else if (failed || !next_step(conn))
         ward__conn_end(conn);
     pthread_mutex_unlock(&server->lock);
 }

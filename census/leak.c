@@ -44,7 +44,7 @@ static bool any_left(const ward_self *self, ward_mark mark)
 /* WARD_ESTATE: a handler cannot wait, so what it saw is the verdict. */
 static ward_status pause_for(ward_self *self, ward_deadline until)
 {
-    struct timespec step = { .tv_nsec = STEP_MS * WARD__NS_MS };
+    struct timespec step = { .tv_nsec = (long)STEP_MS * WARD__NS_MS };
     ward_deadline by = ward_in_ms(self, STEP_MS);
 
     if (self->kind == WARD__SELF_OUTSIDE) {
@@ -52,7 +52,7 @@ static ward_status pause_for(ward_self *self, ward_deadline until)
         (void)nanosleep(&step, NULL);
         return WARD_OK;
     }
-    return ward_sleep(self, by.ns < until.ns ? by : until);
+    return ward_sleep_at(self, by.ns < until.ns ? by : until, "census/leak.c");
 }
 
 ward_status ward_leakcheck_end(ward_self *self, ward_mark mark, int64_t settle_ms)

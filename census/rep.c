@@ -42,7 +42,7 @@ size_t ward__rep_split(const unsigned char *body, size_t bytes, size_t *word_byt
     size_t way = 0, end;
 
     do {
-        if (way == 4 * WARD__REP_HOPS_MAX || bytes - way < 4) return 0;
+        if (way == (size_t)4 * WARD__REP_HOPS_MAX || bytes - way < 4) return 0;
         way += 4;
     } while (!(body[way - 4] & 0x80));
     for (end = bytes; end > way; end--) {

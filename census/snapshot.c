@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * snapshot.c - takes a census: walks the slots from first to last while everybody goes on working.
+ * Flow 8 of 8.
  *
  * A row is read between two looks at the slot's life, and again when the life changed, so it never
  * mixes two actors. What it says of one actor is a few loads in a row, not an instant: a state and
@@ -218,7 +219,7 @@ static void read_mailbox(struct ward__slot *slot, const struct raw *raw, ward_ro
     if (row->mail > row->mail_max) row->mail = row->mail_max; /* the two are not of one instant */
 }
 
-/* False: nobody is there, or the slot changed hands meanwhile. */
+/* False: nobody is there. What it reads counts only if the slot has still the same life after. */
 static bool read_slot(struct ward__slot *slot, struct raw *raw, ward_row *row)
 {
     uint8_t phase;
@@ -234,7 +235,7 @@ static bool read_slot(struct ward__slot *slot, struct raw *raw, ward_row *row)
     read_wait(slot, raw);
     read_mailbox(slot, raw, row);
     row->incarnation = ward__load_acq(&slot->incarnation);
-    return ward__life(slot) == raw->life && ward__load_acq(&slot->phase) != WARD__FREE;
+    return true;
 }
 
 /* It has given its thread up, and nobody has made it runnable again. */

@@ -68,14 +68,14 @@ static int print(const char *url, const char *at, size_t bytes)
     return OK;
 }
 
-static int ask(nng_socket socket, const char *url, const char *word)
+static int ask(nng_socket socket, const char *url, char *word)
 {
     char *at;
     size_t bytes;
     int rc = set_up(socket), result;
 
     if (!rc) rc = nng_dial(socket, url, NULL, 0);
-    if (!rc) rc = nng_send(socket, (void *)(uintptr_t)word, strlen(word), 0);
+    if (!rc) rc = nng_send(socket, word, strlen(word), 0);
     if (!rc) rc = nng_recv(socket, &at, &bytes, NNG_FLAG_ALLOC);
     if (rc == NNG_ETIMEDOUT) return failed(url, "no answer within 2 s; is it a census?");
     if (rc) return failed(url, nng_strerror(rc));
@@ -84,7 +84,7 @@ static int ask(nng_socket socket, const char *url, const char *word)
     return result;
 }
 
-static int census(const char *url, const char *word)
+static int census(const char *url, char *word)
 {
     ward_status rc = ward__url_check(url);
     nng_socket socket;
@@ -109,7 +109,8 @@ static bool is_form(const char *word)
 
 int main(int argc, char **argv)
 {
-    const char *command = argc > 1 ? argv[1] : "", *word = command;
+    static char none[] = "", text[] = "text"; /* nng's send takes no const */
+    char *command = argc > 1 ? argv[1] : none, *word = command;
     int next = 2;
 
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0) {
@@ -122,7 +123,7 @@ int main(int argc, char **argv)
     }
     if (!*command) return wrong("what to do?", "");
     if (strcmp(command, "census") == 0) {
-        word = "text";
+        word = text;
         if (argc > 3 && strcmp(argv[2], "-f") == 0) {
             word = argv[3];
             next = 4;

@@ -41,7 +41,7 @@ struct ward__wait {
     struct ward__wait *next, *prev;
     struct ward__mailbox *at; /* whose list it was put in; the waiter's */
     bool listed;              /* it still is */
-    bool asks;                /* after the hand-over it waits on, for the answer */
+    bool asks; /* the answer is a message; after a hand-over it waits on, for that */
 };
 
 /* Starts a wait: returns the odd value of its cell. */

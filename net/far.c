@@ -16,7 +16,9 @@ static void far_free(struct ward__net *net, struct ward__far *far)
 ward_status ward__far_monitor(void *arg, struct ward__watch *watch, ward_ref whom)
 {
     struct ward__net *net = arg;
-    struct ward__frame frame = { .kind = WARD__FRAME_MONITOR, .slot = whom.slot, .life = whom.life };
+    struct ward__frame frame = {
+        .kind = WARD__FRAME_MONITOR, .slot = whom.slot, .life = whom.life
+    };
     struct ward__far *far = ward__alloc_zero(&net->node->heap, sizeof *far);
     struct ward__session *session = far ? ward__session_to(net, whom.node) : NULL;
     ward_status rc = far ? WARD_ELINK : WARD_ENOMEM;
@@ -30,7 +32,7 @@ ward_status ward__far_monitor(void *arg, struct ward__watch *watch, ward_ref who
     } else {
         far->watch = watch;
         far->session = session;
-        watch->remote = (uintptr_t)far;
+        watch->remote = far;
         LIST_INSERT_HEAD(&session->fars, far, list);
         /* If it is lost by now its end, which waits for the tree lock, tells. */
         (void)ward__link_put(&session->link, &frame, WARD__PUT_NEWS);
@@ -42,23 +44,23 @@ ward_status ward__far_monitor(void *arg, struct ward__watch *watch, ward_ref who
 void ward__far_demonitor(void *arg, struct ward__watch *watch)
 {
     struct ward__net *net = arg;
-    struct ward__far *far = (struct ward__far *)(uintptr_t)watch->remote;
+    struct ward__far *far = watch->remote;
     struct ward__frame frame = { .kind = WARD__FRAME_DEMONITOR, .id = far->entry.key };
 
     (void)ward__map_take(&net->fars, far->entry.key);
     (void)ward__link_put(&far->session->link, &frame, WARD__PUT_NEWS);
-    watch->remote = 0;
+    watch->remote = NULL;
     far_free(net, far);
 }
 
-static void tell(struct ward__here *here, struct ward__net *net, struct ward__far *far,
-    ward_down *down)
+static void tell(
+    struct ward__here *here, struct ward__net *net, struct ward__far *far, ward_down *down)
 {
     struct ward__watch *watch = far->watch;
 
     (void)ward__map_take(&net->fars, far->entry.key);
     far_free(net, far);
-    watch->remote = 0;
+    watch->remote = NULL;
     down->who = watch->whom;
     ward__watch_tell_locked(here, watch, down);
 }
@@ -67,7 +69,9 @@ void ward__far_down(struct ward__session *session, const struct ward__frame *fra
 {
     struct ward__net *net = session->net;
     struct ward__here here = { net->node, NULL, NULL };
-    ward_down down = { .reason = frame->reason, .status = frame->status, .final = frame->final,
+    ward_down down = { .reason = frame->reason,
+        .status = frame->status,
+        .final = frame->final,
         .incarnation = frame->incarnation };
     struct ward__entry *entry;
 

@@ -34,7 +34,7 @@ static ward_status fill(
     mail->type = type;
     if (bytes > room) mail->u.beside = (struct ward__beside){ block, bytes };
     ward__store(&mail->bits, (asks ? WARD__MAIL_ASK : 0u) | (has_blobs ? WARD__MAIL_BLOBS : 0u) |
-            (bytes > room ? WARD__MAIL_BESIDE : 0u));
+                                 (bytes > room ? WARD__MAIL_BESIDE : 0u));
     return WARD_OK;
 }
 
@@ -102,7 +102,7 @@ static void refuse(struct ward__session *session, const struct ward__frame *fram
 {
     struct ward__frame *refused = &session->refused;
     bool same = refused->slot == frame->slot && refused->life == frame->life &&
-        refused->status == why && refused->count < UINT32_MAX;
+                refused->status == why && refused->count < UINT32_MAX;
 
     if (!same) ward__incoming_rest(session);
     refused->slot = frame->slot;
@@ -123,9 +123,10 @@ static void sent(struct ward__session *session, const struct ward__frame *frame)
 static void refused(struct ward__session *session, const struct ward__frame *frame)
 {
     ward__add(&session->net->refused_by_peers, frame->count);
-    ward__event(session->net->node,
-        &(struct ward__news){ .kind = WARD_EV_DEAD_LETTER, .path = session->peer->text,
-            .what = "refused by the peer", .status = frame->status });
+    ward__event(session->net->node, &(struct ward__news){ .kind = WARD_EV_DEAD_LETTER,
+                                        .path = session->peer->text,
+                                        .what = "refused by the peer",
+                                        .status = frame->status });
 }
 
 /* -- questions --------------------------------------------------------------------------------- */
@@ -143,8 +144,8 @@ static ward_status asked(struct ward__session *session, const struct ward__frame
     struct ward__frame reply = { .kind = WARD__FRAME_REPLY, .id = frame->id };
     struct ward__token token;
 
-    reply.status = ward__call_open(
-        session, frame, deadline_of(session->net->node, frame->ms_left), &token);
+    reply.status =
+        ward__call_open(session, frame, deadline_of(session->net->node, frame->ms_left), &token);
     if (reply.status == WARD_EINVAL) return WARD_EINVAL;
     if (!reply.status) {
         reply.status = deliver(session, frame, &token);

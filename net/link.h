@@ -20,7 +20,7 @@
 
 enum {
     WARD__HELLO_MS = 2000, /* from connected to up */
-    WARD__LINGER_MS = 200  /* after BYE, for the peer to read it and close */
+    WARD__LINGER_MS = 200 /* after BYE, for the peer to read it and close */
 };
 
 struct ward__link;

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/platform.h"
 
 enum { FIRST_BITS = 4, LAST_BITS = 24 };
@@ -13,6 +14,11 @@ enum { FIRST_BITS = 4, LAST_BITS = 24 };
 static struct ward__entry **head_of(const struct ward__map *map, uint64_t key)
 {
     return &map->heads[(key * map->factor) >> (64 - map->bits)];
+}
+
+static size_t bytes_of(const struct ward__map *map)
+{
+    return sizeof(void *) << map->bits;
 }
 
 /* False: the table stays as it is, which is slower but no failure if there is one. */
@@ -23,7 +29,7 @@ static bool grow(struct ward__map *map)
     larger.bits = map->heads ? map->bits + 1 : FIRST_BITS;
     if (!map->heads) larger.factor = ward__entropy() | 1;
     if (larger.bits > LAST_BITS) return false;
-    larger.heads = ward__alloc_zero(map->heap, sizeof *larger.heads << larger.bits);
+    larger.heads = ward__alloc_zero(map->heap, bytes_of(&larger));
     if (!larger.heads) return false;
     for (struct ward__entry *entry = ward__map_take_any(map), *next; entry; entry = next) {
         struct ward__entry **head = head_of(&larger, entry->key);
@@ -75,6 +81,7 @@ struct ward__entry *ward__map_take_any(struct ward__map *map)
     struct ward__entry *entry;
 
     if (map->count == 0) return NULL;
+    ward__assert(map->heads != NULL);
     /* From where it stopped the last time, so that emptying the table looks at each head once. */
     for (;; map->drained++) {
         struct ward__entry **head = &map->heads[map->drained & ((1u << map->bits) - 1)];
@@ -88,7 +95,7 @@ struct ward__entry *ward__map_take_any(struct ward__map *map)
 
 void ward__map_drop(struct ward__map *map)
 {
-    if (map->heads) ward__free(map->heap, map->heads, sizeof *map->heads << map->bits);
+    if (map->heads) ward__free(map->heap, map->heads, bytes_of(map));
     map->heads = NULL;
     map->bits = map->count = map->drained = 0;
 }

@@ -12,8 +12,12 @@
 
 static void put_down(struct ward__session *session, uint64_t id, const ward_down *down)
 {
-    struct ward__frame frame = { .kind = WARD__FRAME_DOWN, .id = id, .reason = down->reason,
-        .status = down->status, .final = down->final, .incarnation = down->incarnation };
+    struct ward__frame frame = { .kind = WARD__FRAME_DOWN,
+        .id = id,
+        .reason = down->reason,
+        .status = down->status,
+        .final = down->final,
+        .incarnation = down->incarnation };
 
     (void)ward__link_put(&session->link, &frame, WARD__PUT_NEWS);
 }
@@ -102,8 +106,8 @@ static void seeker_free(struct ward__seeker *seeker)
     ward__free(&seeker->session->net->node->heap, seeker, sizeof *seeker);
 }
 
-static void found(struct ward__here *here, struct ward__finder *finder, struct ward__slot *slot,
-    ward_status rc)
+static void found(
+    struct ward__here *here, struct ward__finder *finder, struct ward__slot *slot, ward_status rc)
 {
     struct ward__seeker *seeker = ward__entry_of(finder, struct ward__seeker, finder);
     ward_ref ref = { 0 };

@@ -25,6 +25,7 @@
 
 #include "net/link.h"
 #include "net/map.h"
+#include "net/url.h"
 #include "supervisor/tree.h"
 
 enum {
@@ -108,7 +109,7 @@ struct ward__session {
     struct ward__map nears, seekers;
     /* Its own lock, `frames`. */
     pthread_mutex_t frames;
-    bool greeted, ended;
+    bool greeted, ended, spare; /* spare: there is another, which stays */
     ward_status refusal; /* why we do not take it */
     struct ward__link_limits limits; /* once up */
     struct ward__frame refused; /* SENDs not taken since the last REFUSED */
@@ -125,6 +126,7 @@ struct ward__endpoint {
     uint32_t refs; /* operations under way, sessions, the list */
     bool closed;
     uint32_t backoff_ms;
+    uint32_t peer_node; /* it last reached; 0: none yet */
     uint64_t chance;
     ward_link_opts opts; /* defaults filled in; peer is in `peer` */
     char peer[WARD__NAME_MAX];
@@ -170,8 +172,9 @@ const struct ward__name *ward__home_locked(struct ward__net *net, uint32_t node,
 /* Errors: WARD_EINVAL, WARD_EDENIED, WARD_ELINK, WARD_ENOMEM. */
 ward_status ward__endpoint_open(
     struct ward__net *net, const char *url, const ward_link_opts *opts, bool listens);
-/* Net lock. The caller goes on with its sessions. */
-void ward__endpoint_close_locked(struct ward__endpoint *endpoint);
+/* Takes one out of the list that has this url (NULL: any), with a reference for the caller, who
+ * goes on with its sessions; NULL: there is none. */
+struct ward__endpoint *ward__endpoint_close(struct ward__net *net, const char *url);
 /* A session of it is over. */
 void ward__endpoint_ended(struct ward__endpoint *endpoint);
 void ward__endpoint_drop(struct ward__endpoint *endpoint);
@@ -219,8 +222,7 @@ bool ward__call_cancel(
 /* Closes it without an answer. */
 void ward__call_close(struct ward__net *net, struct ward__token token);
 /* Who asked, with a reference; NULL: nobody waits. */
-struct ward__session *ward__call_of(
-    struct ward__net *net, struct ward__token token, uint64_t *id);
+struct ward__session *ward__call_of(struct ward__net *net, struct ward__token token, uint64_t *id);
 bool ward__call_waits(struct ward__net *net, struct ward__token token, int64_t *deadline_ns);
 
 /* -- what we ask of peers (remote.c, far.c) ---------------------------------------------------- */

@@ -30,8 +30,9 @@ int64_t ward__ms_left(const ward_node *node, int64_t deadline_ns)
 static ward_status route_send(void *arg, ward_ref to, const ward_type *type, const void *value)
 {
     struct ward__session *session = ward__session_to(arg, to.node);
-    struct ward__frame frame = { .kind = WARD__FRAME_SEND, .slot = to.slot, .life = to.life,
-        .type = type, .source = value };
+    struct ward__frame frame = {
+        .kind = WARD__FRAME_SEND, .slot = to.slot, .life = to.life, .type = type, .source = value
+    };
     ward_status rc;
 
     if (!session) return WARD_ELINK;
@@ -43,8 +44,9 @@ static ward_status route_send(void *arg, ward_ref to, const ward_type *type, con
 static void route_cancel(void *arg, ward_ref whom, bool mail_only)
 {
     struct ward__session *session = ward__session_to(arg, whom.node);
-    struct ward__frame frame = { .kind = WARD__FRAME_STOP, .slot = whom.slot, .life = whom.life,
-        .mail_only = mail_only };
+    struct ward__frame frame = {
+        .kind = WARD__FRAME_STOP, .slot = whom.slot, .life = whom.life, .mail_only = mail_only
+    };
 
     if (!session) return;
     (void)ward__link_put(&session->link, &frame, WARD__PUT_NEWS);
@@ -130,18 +132,22 @@ static ward_status enter(
     return rc;
 }
 
-static ward_status route_ask(void *arg, struct ward__token from, ward_ref to, const ward_type *type,
-    const void *value, int64_t deadline_ns)
+static ward_status route_ask(
+    void *arg, struct ward__token from, ward_ref to, const struct ward__question *question)
 {
     struct ward__net *net = arg;
-    struct ward__frame frame = { .kind = WARD__FRAME_ASK, .id = id_of(from), .slot = to.slot,
-        .life = to.life, .type = type, .source = value,
-        .ms_left = ward__ms_left(net->node, deadline_ns) };
+    struct ward__frame frame = { .kind = WARD__FRAME_ASK,
+        .id = id_of(from),
+        .slot = to.slot,
+        .life = to.life,
+        .type = question->type,
+        .source = question->value,
+        .ms_left = ward__ms_left(net->node, question->deadline_ns) };
     struct ward__pending *pending;
     struct ward__session *session;
     ward_status rc;
 
-    if (!type) return WARD_EINVAL;
+    if (!question->type) return WARD_EINVAL;
     if (frame.ms_left == 0) return WARD_ETIMEDOUT;
     pending = ward__alloc_zero(&net->node->heap, sizeof *pending);
     if (!pending) return WARD_ENOMEM;
@@ -236,7 +242,8 @@ static struct ward__pending *find_new(struct ward__net *net, const char *node, c
 /* It is in no list. Should the link be lost already, its end puts it back among the unlinked. */
 static void find_at_locked(struct ward__pending *pending, struct ward__session *session)
 {
-    struct ward__frame frame = { .kind = WARD__FRAME_FIND, .id = pending->entry.key,
+    struct ward__frame frame = { .kind = WARD__FRAME_FIND,
+        .id = pending->entry.key,
         .text = { pending->path, strlen(pending->path) },
         .ms_left = ward__ms_left(session->net->node, pending->by_ns) };
 

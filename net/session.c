@@ -12,25 +12,29 @@
  * Runs on nng's threads, and on those of who unlinks or closes the node.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "net/net.h"
+
+/* Of a connection that is one too many, which is no news to anybody. */
+static const char linked_already[] = "linked already";
 
 /* -- looking up -------------------------------------------------------------------------------- */
 
 struct ward__session *ward__session_to_locked(struct ward__net *net, uint32_t node)
 {
-    struct ward__session *session;
+    struct ward__session *session = LIST_FIRST(&net->sessions);
 
-    LIST_FOREACH (session, &net->sessions, list)
+    for (; session; session = LIST_NEXT(session, list))
         if (session->up && session->peer_node == node) return session;
     return NULL;
 }
 
 struct ward__session *ward__session_named_locked(struct ward__net *net, const char *name)
 {
-    struct ward__session *session;
+    struct ward__session *session = LIST_FIRST(&net->sessions);
 
-    LIST_FOREACH (session, &net->sessions, list)
+    for (; session; session = LIST_NEXT(session, list))
         if (session->up && strcmp(session->peer->text, name) == 0) return session;
     return NULL;
 }
@@ -48,9 +52,10 @@ struct ward__session *ward__session_to(struct ward__net *net, uint32_t node)
 
 static void tell(const struct ward__session *session, ward_event_kind kind, ward_status status)
 {
-    ward__event(session->net->node,
-        &(struct ward__news){ .kind = kind, .path = session->peer ? session->peer->text : "",
-            .what = session->endpoint->url, .status = status });
+    ward__event(session->net->node, &(struct ward__news){ .kind = kind,
+                                        .path = session->peer ? session->peer->text : "",
+                                        .what = session->endpoint->url,
+                                        .status = status });
 }
 
 /* -- the end ----------------------------------------------------------------------------------- */
@@ -81,7 +86,7 @@ static void end(struct ward__session *session, ward_status why)
     } else {
         ward__add(&net->broken_off, 1);
     }
-    if (was_up || why != WARD_ECANCELED) tell(session, WARD_EV_LINK_DOWN, why);
+    if (was_up || (why != WARD_ECANCELED && !session->spare)) tell(session, WARD_EV_LINK_DOWN, why);
 }
 
 static void say_bye(struct ward__session *session, const char *why)
@@ -134,6 +139,7 @@ static void on_free(struct ward__link *link)
 static ward_status refuse(struct ward__session *session, ward_status rc, const char *why)
 {
     session->refusal = rc;
+    session->spare = strcmp(why, linked_already) == 0;
     say_bye(session, why);
     return WARD_OK;
 }
@@ -146,15 +152,15 @@ static bool leads(const struct ward__session *session)
 static bool is_same_node(const struct ward__session *a, const struct ward__session *b)
 {
     return a->peer_node == b->peer_node && a->peer_incarnation == b->peer_incarnation &&
-        a->peer == b->peer;
+           a->peer == b->peer;
 }
 
 /* The session that has this one's peer, by name or by id; NULL: none. */
 static struct ward__session *rival_locked(const struct ward__session *session)
 {
-    struct ward__session *other;
+    struct ward__session *other = LIST_FIRST(&session->net->sessions);
 
-    LIST_FOREACH (other, &session->net->sessions, list) {
+    for (; other; other = LIST_NEXT(other, list)) {
         if (other == session || !other->peer || !(other->up || other->claimed)) continue;
         if (other->peer_node == session->peer_node || other->peer == session->peer) return other;
     }
@@ -173,7 +179,7 @@ static const char *objection_locked(struct ward__session *session)
     if (strcmp(session->peer->text, net->name) == 0) return "both have the same name";
     if (*wanted && strcmp(wanted, session->peer->text) != 0) return "another name was expected";
     if (rival && (leads(session) || !is_same_node(rival, session)))
-        return is_same_node(rival, session) ? "linked already" : "the name is taken";
+        return is_same_node(rival, session) ? linked_already : "the name is taken";
     session->claimed = leads(session);
     return NULL;
 }
@@ -215,6 +221,7 @@ static ward_status on_hello(struct ward__session *session, const struct ward__fr
     pthread_mutex_lock(&net->lock);
     session->peer_node = hello->node;
     session->peer_incarnation = hello->incarnation;
+    session->endpoint->peer_node = hello->node;
     session->peer = ward__home_locked(net, hello->node, name);
     objection = session->peer ? objection_locked(session) : "too many nodes were linked here";
     pthread_mutex_unlock(&net->lock);
@@ -227,23 +234,33 @@ static ward_status on_welcome(struct ward__session *session)
 {
     struct ward__net *net = session->net;
     struct ward__session *rival;
-    bool stopping;
+    bool stopping, known;
 
     if (!session->greeted || session->up) return WARD_EINVAL;
     ward__link_up(&session->link, &session->limits);
     pthread_mutex_lock(&net->lock);
     rival = rival_locked(session);
+    known = rival && is_same_node(rival, session);
     stopping = net->stopping || session->endpoint->closed;
     if (!rival && !stopping) {
         session->up = true;
+        session->endpoint->backoff_ms = 0;
         ward__remote_linked_locked(session);
-    } else if (rival && is_same_node(rival, session)) {
+    } else if (known) {
         ward__link_close(&rival->link, WARD_ELINK); /* the peer has lost it already */
     }
     pthread_mutex_unlock(&net->lock);
-    if (rival || stopping) return refuse(session, WARD_EDENIED, "the name is taken");
+    if (rival || stopping)
+        return refuse(session, WARD_EDENIED, known ? linked_already : "the name is taken");
     tell(session, WARD_EV_LINK_UP, WARD_OK);
     return WARD_OK;
+}
+
+static ward_status on_bye(struct ward__session *session, const struct ward__frame *bye)
+{
+    session->spare = !session->up && bye->text.count == sizeof linked_already - 1 &&
+                     memcmp(bye->text.at, linked_already, bye->text.count) == 0;
+    return session->up ? WARD_ELINK : WARD_EDENIED;
 }
 
 static ward_status on_frame(struct ward__link *link, const struct ward__frame *frame)
@@ -252,10 +269,10 @@ static ward_status on_frame(struct ward__link *link, const struct ward__frame *f
     ward_status rc = WARD_OK;
 
     pthread_mutex_lock(&session->frames);
-    if (frame->kind == WARD__FRAME_BYE)
-        rc = session->up ? WARD_ELINK : WARD_EDENIED;
-    else if (session->ended || session->refusal)
-        rc = WARD_OK; /* it speaks to who has left */
+    if (session->ended || session->refusal) /* it speaks to who has left */
+        rc = frame->kind == WARD__FRAME_BYE ? WARD_ELINK : WARD_OK;
+    else if (frame->kind == WARD__FRAME_BYE)
+        rc = on_bye(session, frame);
     else if (frame->kind == WARD__FRAME_HELLO)
         rc = on_hello(session, frame);
     else if (frame->kind == WARD__FRAME_WELCOME)
@@ -283,9 +300,13 @@ static void say_hello(struct ward__session *session)
 {
     struct ward__net *net = session->net;
     const ward_link_opts *opts = &session->endpoint->opts;
-    struct ward__frame hello = { .kind = WARD__FRAME_HELLO, .version = WARD__WIRE_VERSION,
-        .text = { net->name, strlen(net->name) }, .node = net->node->id,
-        .incarnation = net->incarnation, .frame_max = opts->frame_max, .dead_ms = opts->dead_ms };
+    struct ward__frame hello = { .kind = WARD__FRAME_HELLO,
+        .version = WARD__WIRE_VERSION,
+        .text = { net->name, strlen(net->name) },
+        .node = net->node->id,
+        .incarnation = net->incarnation,
+        .frame_max = opts->frame_max,
+        .dead_ms = opts->dead_ms };
 
     (void)ward__link_put(&session->link, &hello, WARD__PUT_NEWS);
 }
@@ -299,26 +320,26 @@ static bool is_ours(nng_stream *stream, const char *url)
     return !nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &uid) && uid == geteuid();
 }
 
-/* Whether there may be one more; it is in the list then. */
-static bool enlist(struct ward__session *session)
+/* Counts it; false: there may be no more. */
+static bool enlist(struct ward__session *session, ward_status rc)
 {
     struct ward__net *net = session->net;
-    struct ward__session *other;
+    const struct ward__session *other;
     uint32_t strangers = 0;
     bool room;
 
     pthread_mutex_lock(&net->lock);
-    LIST_FOREACH (other, &net->sessions, list)
+    session->endpoint->refs++;
+    net->live++;
+    for (other = LIST_FIRST(&net->sessions); other; other = LIST_NEXT(other, list))
         strangers += !other->up;
-    room = !net->stopping && !session->endpoint->closed &&
-        net->sessions_count < WARD__SESSIONS_MAX && strangers < WARD__STRANGERS_MAX;
+    room = !rc && !net->stopping && !session->endpoint->closed &&
+           net->sessions_count < WARD__SESSIONS_MAX && strangers < WARD__STRANGERS_MAX;
     if (room) {
         LIST_INSERT_HEAD(&net->sessions, session, list);
         net->sessions_count++;
-        ward__link_hold(&session->link); /* while it is started */
+        ward__link_hold(&session->link); /* the list's */
     }
-    session->endpoint->refs++;
-    net->live++;
     pthread_mutex_unlock(&net->lock);
     return room;
 }
@@ -330,6 +351,7 @@ void ward__session_open(struct ward__endpoint *endpoint, nng_stream *stream)
     bool ours = is_ours(stream, endpoint->url);
     struct ward__session *session = ours ? ward__alloc_zero(heap, sizeof *session) : NULL;
     ward_status rc;
+    bool room;
 
     if (!session) {
         nng_stream_free(stream);
@@ -341,14 +363,12 @@ void ward__session_open(struct ward__endpoint *endpoint, nng_stream *stream)
     session->calls.heap = session->nears.heap = session->seekers.heap = heap;
     pthread_mutex_init(&session->frames, NULL);
     rc = ward__link_open(&session->link, &ops, heap, stream);
-    if (!enlist(session) || rc) {
-        if (!rc) ward__endpoint_ended(endpoint);
-        ward__link_close(&session->link, WARD_ELIMIT);
-        if (rc) on_over(&session->link, rc);
-        ward__session_drop(session);
-        return;
+    room = enlist(session, rc);
+    if (room) {
+        say_hello(session);
+        ward__link_start(&session->link);
+    } else {
+        ward__endpoint_ended(endpoint);
     }
-    say_hello(session);
-    ward__link_start(&session->link);
     ward__session_drop(session);
 }

@@ -51,7 +51,8 @@ void ward__event(ward_node *node, const struct ward__news *news)
         } else {
             snprintf(entry->path, sizeof entry->path, "%s", news->path ? news->path : "");
         }
-        entry->event.what = news->what ? news->what : "";
+        snprintf(entry->what, sizeof entry->what, "%s", news->what ? news->what : "");
+        entry->event.what = entry->what;
         entry->event.site = news->site ? news->site : spec ? spec->site : "";
         entry->event.reason = news->reason;
         entry->event.status = news->status;
@@ -77,6 +78,7 @@ void ward__events_drain(ward_node *node)
         tree->events_count--;
         pthread_mutex_unlock(&tree->events_lock);
         entry.event.path = entry.path;
+        entry.event.what = entry.what;
         node->opts.on_event(node->opts.hook, &entry.event);
         pthread_mutex_lock(&tree->events_lock);
     }

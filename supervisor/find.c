@@ -116,13 +116,13 @@ void ward__finders_look_locked(struct ward__here *here)
         *at = finder->next;
         ward__sub(&here->node->tree->finders_count, 1);
         finder->from = NULL; /* it is in no list any more */
+        if (found) finder->ref = ward__ref(here->node, found);
         if (finder->found) {
             finder->found(here, finder, found, rc);
             continue;
         }
         if (!ward__wait_claim(&finder->slot->wait, finder->cell)) continue;
         finder->slot->wait.status = rc;
-        finder->slot->wait.answer = found ? ward__index(here->node, found) : 0;
         ward__resume(here, finder->slot);
     }
 }
@@ -177,7 +177,7 @@ static ward_status find_local(struct ward__here *here, ward_self *self, ward_ref
     rc = ward__wait_end(here, self, finder.cell);
     ward__tree_lock(node);
     unlist(node, &finder);
-    if (!rc) *out = ward__ref(node, ward__slot(node, self->slot->wait.answer));
+    if (!rc) *out = finder.ref;
     ward__tree_unlock(node);
     return rc;
 }
@@ -199,6 +199,7 @@ static ward_status find_remote(struct ward__here *here, ward_self *self, ward_re
     memcpy(name, path, (size_t)(colon - path));
     name[colon - path] = 0;
     token.cell = ward__wait_begin(here, self, until_ns, "find", at);
+    self->slot->wait.asks = true;
     rc = route->find(route->arg, token, name, colon + 1, until_ns);
     if (rc) {
         ward__wait_undo(self);
@@ -212,6 +213,7 @@ static ward_status find_remote(struct ward__here *here, ward_self *self, ward_re
     mail = ward__mail(&here->node->pool, self->slot->wait.answer); /* a ward_ref, inline */
     memcpy(out, mail->u.value, sizeof *out);
     ward__mail_free(here, self->slot->wait.answer);
+    self->slot->wait.answer = 0;
     return WARD_OK;
 }
 

@@ -194,29 +194,35 @@ ward_status ward_monitor(ward_self *self, ward_ref whom)
     return rc == WARD_STOP ? WARD_OK : rc;
 }
 
-/* A DOWN that has been told lies in the queue of signals. */
-static struct ward__signal *pull_down(struct ward__slot *slot, ward_ref whom)
+/* DOWNs that have been told lie in the queue of signals: one of a former incarnation may be there
+ * beside a new watch. Returns a chain of them. */
+static struct ward__signal *pull_downs(
+    struct ward__slot *slot, ward_ref whom, struct ward__signal *chain)
 {
     struct ward__inc *inc = slot->inc;
-    struct ward__signal *found = NULL;
+    struct ward__signal **at = &inc->signals;
 
     pthread_mutex_lock(slot->box.lock);
-    for (struct ward__signal **at = &inc->signals; *at; at = &(*at)->next) {
-        if ((*at)->release != release || !ward_same((*at)->mail.u.down.who, whom)) continue;
-        found = *at;
-        *at = found->next;
-        if (!found->next) inc->signals_end = at;
-        break;
+    while (*at) {
+        struct ward__signal *signal = *at;
+        if (signal->release != release || !ward_same(signal->mail.u.down.who, whom)) {
+            at = &signal->next;
+            continue;
+        }
+        *at = signal->next;
+        signal->next = chain;
+        chain = signal;
     }
+    inc->signals_end = at;
     pthread_mutex_unlock(slot->box.lock);
-    return found;
+    return chain;
 }
 
 void ward_demonitor(ward_self *self, ward_ref whom)
 {
     struct ward__here here;
     struct ward__watch *watch;
-    struct ward__signal *down;
+    struct ward__signal *chain = NULL;
     struct ward__route *route;
 
     if (self->kind == WARD__SELF_OUTSIDE || !self->inc) return;
@@ -228,12 +234,16 @@ void ward_demonitor(ward_self *self, ward_ref whom)
         if (watch->remote && route) route->demonitor(route->arg, watch);
         unlink_watched(watch);
         unlink_own(self->inc, watch);
-        down = &watch->signal;
-    } else {
-        down = pull_down(self->slot, whom);
+        chain = &watch->signal;
+        chain->next = NULL;
     }
+    chain = pull_downs(self->slot, whom, chain);
     ward__tree_unlock(here.node);
-    if (down) release(here.node, down);
+    while (chain) {
+        struct ward__signal *next = chain->next;
+        release(here.node, chain);
+        chain = next;
+    }
     ward__leave(self);
 }
 
@@ -324,9 +334,10 @@ ward_status ward_join_at(
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     rc = joinable(&here, self, whom, count);
     if (!rc) {
-        join.watches = ward__alloc_zero(&here.node->heap, count * sizeof *join.watches);
+        join.watches = ward__resize(self, &here, NULL, count * sizeof *join.watches);
+        if (join.watches) memset(join.watches, 0, count * sizeof *join.watches);
         rc = join.watches ? wait_for_ends(&here, self, &join, by, at) : WARD_ENOMEM;
-        ward__free(&here.node->heap, join.watches, count * sizeof *join.watches);
+        if (join.watches) (void)ward__resize(self, &here, join.watches, 0);
     }
     ward__leave(self);
     return rc;

@@ -117,6 +117,16 @@ static void open_root(ward_node *node)
     outside->arg = NULL;
 }
 
+/* Nobody is told any more; the records go with who watches, who may go first. */
+static void forget_watchers(struct ward__slot *slot)
+{
+    while (slot->watches) {
+        struct ward__watch *watch = slot->watches;
+        slot->watches = watch->next;
+        watch->watched = NULL;
+    }
+}
+
 /* What an actor that could not end still holds; nobody runs any more. Its fiber's stack may hold
  * what only its code could free: that is lost, as ward_close has said. */
 static void abandon_slot(struct ward__here *here, struct ward__slot *slot)
@@ -125,6 +135,14 @@ static void abandon_slot(struct ward__here *here, struct ward__slot *slot)
     ward_node *node = here->node;
 
     if (ward__load(&slot->phase) == WARD__FREE) return;
+    if (slot->fiber) {
+        ward_self *self = ward__fiber_extra(slot->fiber);
+        ward__hand_end(here, self, WARD_ENOREPLY);
+        if (self->answer) ward__mail_free(here, ward__mail_index(&node->pool, self->answer));
+    }
+    if (slot->wait.parcel) ward__mail_free(here, slot->wait.parcel);
+    if (slot->wait.asks) ward__mail_free(here, slot->wait.answer); /* it was not resumed any more */
+    slot->wait.parcel = slot->wait.answer = 0;
     slot->inc = NULL;
     if (inc) {
         ward__watches_forget_locked(here, inc);
@@ -136,7 +154,6 @@ static void abandon_slot(struct ward__here *here, struct ward__slot *slot)
     while (slot->child) abandon_slot(here, ward__slot(node, slot->child));
     ward__mailbox_kill(&slot->box);
     ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EGONE, UINT32_MAX);
-    while (slot->watches) slot->watches->watched = NULL, slot->watches = slot->watches->next;
     ward__actor_unmake_locked(here, slot);
 }
 
@@ -160,7 +177,8 @@ static void free_node(ward_node *node)
     ward__stacks_close(&node->stacks);
     if (node->pool.at) ward__pool_close(&node->pool);
     ward__slots_close(node);
-    ward__assert(ward__load(&node->heap.bytes) == 0); /* or ward has leaked */
+    /* Or ward has leaked; but what is lost with an abandoned stack is lost. */
+    ward__assert(node->orphaned || ward__load(&node->heap.bytes) == 0);
     close_locks(node, tree);
     free(tree);
     free(node);
@@ -183,6 +201,7 @@ void ward__node_left(ward_node *node)
 
     ward__threads_reap(node);
     ward__tree_lock(node);
+    for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++) forget_watchers(ward__slot(node, i));
     for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++) abandon_slot(&here, ward__slot(node, i));
     ward__tree_unlock(node);
     free_node(node);
@@ -364,17 +383,21 @@ static void cancel_all(ward_node *node, int64_t now_ns, int64_t by_ns)
     ward__tree_unlock(node);
 }
 
-static void wait_quiet(ward_node *node, int64_t by_ns)
+/* True: all below the root have ended. */
+static bool wait_quiet(ward_node *node, int64_t by_ns)
 {
     struct timespec until = { .tv_sec = by_ns / 1000000000, .tv_nsec = by_ns % 1000000000 };
     struct ward__slot *root = ward__slot(node, WARD__ROOT_SLOT);
     int failed = 0;
+    bool quiet;
 
     ward__tree_lock(node);
     while (root->children > 0 && !failed)
         failed = pthread_cond_clockwait(
             &node->tree->quiet, &node->tree->lock, CLOCK_MONOTONIC, &until);
+    quiet = root->children == 0;
     ward__tree_unlock(node);
+    return quiet;
 }
 
 /* Whoever is still in a turn at the deadline is quarantined, so that the tree can end above it. */
@@ -434,8 +457,7 @@ static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
     cancel_all(node, ward__now_ns(), last);
     census = ward__load_acq(&node->census); /* there comes no other once `closing` is set */
     if (census) census->close(census);
-    wait_quiet(node, last);
-    if (ward__slot(node, WARD__ROOT_SLOT)->children > 0) quarantine_rest(node);
+    if (!wait_quiet(node, last)) quarantine_rest(node);
     *abandoned = name_abandoned(node);
     ward__clock_close(node);
     ward__threads_stop(node);
@@ -462,7 +484,8 @@ static ward_status close_sim(ward_node *node, size_t *abandoned, int64_t by_ns)
     cancel_all(node, ward__clock_ns(node), by_ns);
     if (!ward__sim_run(node, is_quiet, &closing, by_ns, ward__clock_step)) {
         quarantine_rest(node);
-        (void)ward__sim_run(node, is_quiet, &closing, by_ns + WARD__NS_MS, ward__clock_step);
+        if (by_ns < INT64_MAX - WARD__NS_MS) by_ns += WARD__NS_MS;
+        (void)ward__sim_run(node, is_quiet, &closing, by_ns, ward__clock_step);
     }
     *abandoned = name_abandoned(node);
     ward__zombies_discard(node);
@@ -495,9 +518,13 @@ struct running {
     bool over;
 };
 
+/* Or its life is: it hung for so long that it was quarantined. */
 static bool main_is_over(void *arg)
 {
-    return ((struct running *)arg)->over;
+    const struct running *running = arg;
+
+    return running->over ||
+        ward__life(ward__slot(running->node, running->main.slot)) != running->main.life;
 }
 
 static ward_status sim_main(ward_self *self)
@@ -513,20 +540,21 @@ static void sim_main_over(ward_self *self, ward_reason why)
 {
     struct running *running = ward_arg(self);
 
-    (void)why;
+    if (why == WARD_BY_CHILD && running->rc == WARD_ECANCELED) running->rc = WARD_EFAIL;
     running->over = true;
 }
 
 static ward_status run_sim(ward_node *node, ward_body *body)
 {
     struct running running = { .node = node, .body = body, .arg = node->opts.arg,
-        .rc = WARD_ECANCELED };
+        .rc = WARD_ETIMEDOUT };
     ward_spec spec = { .name = "main", .body = sim_main, .cleanup = sim_main_over,
         .arg = &running, .restart = WARD_TEMPORARY, .stack_bytes = 1u << 18 };
     size_t abandoned;
     ward_status rc, closed;
 
-    rc = ward_spawn(ward_outside(node), &running.main, &spec);
+    rc = ward_spawn_at(ward_outside(node), &running.main, &spec,
+        (ward_site){ "main", "ward_run", sizeof spec });
     if (!rc && !ward__sim_run(node, main_is_over, &running, INT64_MAX, ward__clock_step))
         rc = WARD_EDEADLK;
     if (!rc) rc = running.rc;

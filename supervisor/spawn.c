@@ -99,7 +99,7 @@ static void reset(ward_node *node, struct ward__slot *slot, const struct ward__s
     ward__store(&slot->wait_what, NULL);
     ward__store(&slot->wait_at, NULL);
     ward__store(&slot->wait.deadline, 0);
-    slot->wait.parcel = 0;
+    slot->wait.parcel = slot->wait.answer = 0;
     slot->wait.at = NULL;
     ward__store(&slot->incarnation, 1);
     ward__store(&slot->born, ward__add(&node->spawned, 1) + 1);
@@ -109,8 +109,8 @@ static void reset(ward_node *node, struct ward__slot *slot, const struct ward__s
     slot->inc = NULL;
     slot->fiber = NULL;
     slot->child = slot->next = slot->prev = slot->children = slot->place = 0;
-    slot->reason = WARD_BY_RETURN;
-    slot->status = WARD_OK;
+    slot->reason = WARD_BY_CANCEL; /* should it never run */
+    slot->status = WARD_ECANCELED;
     slot->marks = (struct ward__marks){ 0 };
     slot->watches = NULL;
     slot->supervisor = NULL;

@@ -108,6 +108,7 @@ void ward__start_locked(struct ward__here *here, struct ward__slot *slot)
 
     slot->marks = (struct ward__marks){ .linked = linked, .lenient = lenient };
     (void)ward__and_seq(&slot->signals, 0);
+    ward__store(&slot->wait.deadline, 0); /* of the last one's .idle_ms */
     if (slot->plan_child)
         ((struct ward__plan_child *)slot->plan_child)->state = WARD__CHILD_STARTING;
     if (slot->kind == WARD__SUPERVISOR) {
@@ -256,10 +257,15 @@ static void childless(struct ward__here *here, struct ward__slot *slot)
     }
     if (ward__load(&slot->phase) != WARD__ENDING) return;
     set_phase(here->node, slot, WARD__FINISH);
-    if (slot->marks.quarantined)
+    if (slot->marks.quarantined) {
         ward__finished_locked(here, slot);
-    else
-        ward__schedule(here, slot);
+        return;
+    }
+    /* Its stop_ms may have gone by meanwhile; its clean-up must not take for ever then. */
+    if (slot->marks.asked && !slot->alarm.place)
+        ward__alarm_set_locked(
+            here->node, &slot->alarm, ward__clock_ns(here->node) + 2 * WARD__NS_MS);
+    ward__schedule(here, slot);
 }
 
 void ward__life_over_locked(struct ward__here *here, struct ward__slot *slot)
@@ -306,6 +312,8 @@ static void keep_for_restart(struct ward__here *here, struct ward__slot *slot)
         ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EGONE,
             ward__word_count(ward__load_seq(&slot->box.word)));
     ward__store(&slot->incarnation, ward__load(&slot->incarnation) + 1);
+    slot->reason = WARD_BY_CANCEL; /* of the next one, should it never run */
+    slot->status = WARD_ECANCELED;
     ward__add(&ward__counts(ward__load(&slot->spec))->restarts, 1);
     ward__add(&node->restarts, 1);
 }

@@ -40,7 +40,7 @@ struct ward__watch {
     ward_ref whom;
     uint32_t *join_left; /* NULL: a monitor. How many the join still waits for */
     uint64_t join_cell;
-    uint64_t remote; /* the route's */
+    void *remote; /* the route's, of a remote one that was not told yet */
 };
 
 struct ward__timer {
@@ -57,6 +57,7 @@ struct ward__finder {
     struct ward__slot *slot, *from;
     uint64_t cell;
     const char *path;
+    ward_ref ref; /* of who was found */
     /* The outcome goes here, under the tree lock, and there is no slot; it is in no list any more,
      * and the record is the callee's. NULL: to the slot's wait. */
     void (*found)(struct ward__here *here, struct ward__finder *finder, struct ward__slot *found,
@@ -66,6 +67,7 @@ struct ward__finder {
 struct ward__event_entry {
     ward_event event;
     char path[WARD__PATH_MAX / 2];
+    char what[WARD__PATH_MAX / 2]; /* a url may be gone before the hook is called */
 };
 enum { WARD__EVENTS_MAX = 256 };
 

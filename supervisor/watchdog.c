@@ -105,14 +105,6 @@ static void share_hand(struct ward__here *here, struct ward__slot *slot, struct 
     }
 }
 
-static size_t kept_weight(const struct ward__inc *inc)
-{
-    size_t bytes = 0;
-
-    for (uint32_t i = 0; inc && i < inc->kept_count; i++) bytes += ward__mail_weight(inc->kept[i]);
-    return bytes;
-}
-
 /* Takes the incarnation out of the slot. */
 static void detach(struct ward__here *here, struct ward__thread *thread, struct ward__slot *slot,
     int64_t now_ns)
@@ -137,14 +129,13 @@ static void detach(struct ward__here *here, struct ward__thread *thread, struct 
         ward__watches_forget_locked(here, slot->inc);
         ward__timers_forget_locked(here, slot->inc);
     }
-    ward__mailbox_unreserve(&slot->box, kept_weight(slot->inc));
+    ward__kept_end(slot, true);
     share_kept(here, slot->inc);
     share_hand(here, slot, self->hand);
     slot->inc = NULL;
     slot->fiber = NULL;
     ward__thread_of(here->node, slot, NULL);
     ward__store_rel(&slot->on, NULL);
-    ward__kept_end(slot, true);
     if (parent->supervisor) parent->supervisor->zombies++;
     here->node->zombies++;
     ward__add(&here->node->reaped, 1);
@@ -214,6 +205,7 @@ static bool revoke(struct ward__here *here, struct ward__thread *thread, uint64_
             move_worker(node, worker);
     }
     quarantine(here, thread, slot, now_ns);
+    if (thread->kind == WARD__RUNS_POOL) ward__pool_thread_lost(node);
     return true;
 }
 
@@ -376,6 +368,7 @@ static void look_at_all(struct ward__here *here, int64_t now_ns)
 
     for (uint32_t i = 0; tree->orphan_workers && i < node->workers_count; i++)
         if (tree->orphan_workers & (UINT64_C(1) << i)) move_worker(node, &node->workers[i]);
+    ward__pool_look(node);
     do {
         count = 0;
         pthread_mutex_lock(&node->threads_lock);
@@ -461,7 +454,7 @@ static void sleep_until(ward_node *node, int64_t now_ns, int64_t alarm_ns)
     int64_t tick = MS(deadline_near(node, now_ns) ? 1 : TICK_MS), until = alarm_ns;
 
     ward__store_seq(&node->clock_deep, 1);
-    if (ward__load_seq(&node->awake) > 0) {
+    if (ward__load_seq(&node->awake) > 0 || ward__load_seq(&node->pool_short)) {
         ward__store_seq(&node->clock_deep, 0);
         if (now_ns + tick < until) until = now_ns + tick;
     }

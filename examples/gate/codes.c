@@ -69,14 +69,19 @@ void gate_codes_read(struct gate_codes *out, ward_self *self, const void *at, si
     if (gate_hl7_parse(&m, at, bytes) != GATE_HL7_OK) return; /* it was stored as sound */
     measure(&m, &out->room, &text_bytes);
     if (out->room == 0) return;
-    out->too_many = out->room > GATE_CODES_MAX || text_bytes > GATE_CODES_BYTES_MAX;
-    if (out->too_many) return;
+    if (out->room > GATE_CODES_MAX || text_bytes > GATE_CODES_BYTES_MAX) {
+        out->problem = GATE_CODES_TOO_MANY;
+        return;
+    }
     out->at = ward_alloc(self, NULL, out->room * sizeof *out->at);
     out->text = ward_alloc(self, NULL, text_bytes);
-    out->too_many = !out->at || !out->text;
-    if (out->too_many) return;
+    if (!out->at || !out->text) {
+        out->problem = GATE_CODES_NO_MEMORY;
+        return;
+    }
     gate_hl7_codes_init(&walk, &m);
-    while (gate_hl7_codes_next(&walk, &one)) add(out, &m, &one);
+    while (gate_hl7_codes_next(&walk, &one))
+        add(out, &m, &one);
 }
 
 void gate_codes_free(struct gate_codes *codes, ward_self *self)

@@ -18,7 +18,7 @@ struct gate_codes {
     size_t count, room;
     char *text; /* what they point into */
     size_t text_bytes;
-    bool too_many; /* or no memory for them */
+    enum gate_codes_problem problem;
 };
 
 /* *out is zeroed before. */

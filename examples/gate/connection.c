@@ -119,8 +119,8 @@ static ward_status store(struct connection *c, const struct gate_mllp_frame *fra
         return rc;
     }
     value.content = blob;
-    rc = ward_ask(c->self, &stored, c->journal, &gate_store_type, &value,
-        ward_in_ms(c->self, STORE_MS));
+    rc = ward_ask(
+        c->self, &stored, c->journal, &gate_store_type, &value, ward_in_ms(c->self, STORE_MS));
     if (!rc) {
         const struct gate_stored *kept = ward_value(stored, &gate_stored_type);
         *out = kept ? *kept : (struct gate_stored){ 0 };
@@ -160,8 +160,7 @@ static ward_status take_message(
 static ward_status take_frame(struct connection *c, const struct gate_mllp_frame *frame)
 {
     struct gate_hl7 m;
-    enum gate_hl7_reason reason =
-        gate_hl7_parse(&m, c->buffer->at + frame->at, frame->bytes);
+    enum gate_hl7_reason reason = gate_hl7_parse(&m, c->buffer->at + frame->at, frame->bytes);
     struct gate_hl7_answer what = { .verdict = GATE_HL7_REJECT,
         .text = gate_hl7_reason_text(reason),
         .error = gate_hl7_reason_error(reason) };
@@ -196,9 +195,9 @@ static void keep_tail(struct connection *c)
 /* The present frame does not fit. It lies at the front of the buffer, without its 0x0B. */
 static ward_status start_skipping(struct connection *c)
 {
-    const struct gate_hl7_answer what = { .verdict = GATE_HL7_ERROR,
-        .text = "no room now: send it again",
-        .error = ERROR_INTERNAL };
+    const struct gate_hl7_answer what = {
+        .verdict = GATE_HL7_ERROR, .text = "no room now: send it again", .error = ERROR_INTERNAL
+    };
     size_t head = c->buffer->bytes < HEAD_MAX ? c->buffer->bytes : HEAD_MAX;
     size_t cap = GATE_HL7_ACK_MAX + GATE_MLLP_FRAMING;
     struct gate_buffer *small = gate_buffer_new(&config_of(c)->budget);
@@ -299,8 +298,7 @@ static ward_status need_more(struct connection *c)
 {
     bool in_frame = c->skipping || gate_mllp_receiving(&c->framer) > 0;
 
-    if (in_frame && !c->in_frame)
-        c->frame_by = ward_in_ms(c->self, config_of(c)->frame_ms);
+    if (in_frame && !c->in_frame) c->frame_by = ward_in_ms(c->self, config_of(c)->frame_ms);
     c->in_frame = in_frame;
     if (!c->skipping) return consume(c, gate_mllp_drop(&c->framer));
     keep_tail(c);
@@ -367,8 +365,7 @@ static ward_status wait_for_more(struct connection *c)
     }
     if (c->in_frame)
         gate_log_limited(&config_of(c)->log, GATE_LOG_CONNECTION,
-            "connection %llu: ended: its frame took too long",
-            (unsigned long long)c->arg->number);
+            "connection %llu: ended: its frame took too long", (unsigned long long)c->arg->number);
     return WARD_STOP;
 }
 
@@ -422,7 +419,8 @@ ward_status gate_connection(ward_self *self)
     c->idle_by = ward_in_ms(self, config_of(c)->idle_ms);
     gate_mllp_init(&c->framer, (size_t)config_of(c)->max_frame);
     rc = ward_find(self, &c->journal, "/main/gate/journal", ward_in_ms(self, FIND_MS));
-    while (!rc) rc = read_some(c);
+    while (!rc)
+        rc = read_some(c);
     return rc;
 }
 

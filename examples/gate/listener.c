@@ -70,8 +70,8 @@ static ward_status take_one(ward_self *self, ward_ref connections)
     if (fd < 0) {
         switch (errno) {
         case EAGAIN: return WARD_ETIMEDOUT;
+        case EINVAL: return ward_sleep(self, WARD_FOREVER); /* the command has shut it: the end */
         case EBADF:
-        case EINVAL:
         case ENOTSOCK: return WARD_EFAIL;
         case EMFILE:
         case ENFILE:

@@ -182,6 +182,7 @@ static ssize_t drip_some(void *arg, uint64_t at, char *buf, size_t max)
     size_t length = strlen(request->answer), count;
 
     assert(at == request->sent && at < length);
+    (void)at;
     if (request->gone || request->terms->stopping) return MHD_CONTENT_READER_END_WITH_ERROR;
     if (!request->hurry && now_ms() < request->due_ms) {
         hold(request, request->due_ms);
@@ -459,9 +460,8 @@ static bool start(struct terms *terms, const struct options *options)
     if (at.at.ss_family == AF_INET6) flags |= MHD_USE_IPv6;
     terms->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, terms, MHD_OPTION_SOCK_ADDR,
         (struct sockaddr *)&at.at, MHD_OPTION_CONNECTION_LIMIT, connections_max(),
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u,
-        MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u, MHD_OPTION_NOTIFY_COMPLETED, on_completed, terms,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_S, MHD_OPTION_LISTEN_BACKLOG_SIZE, 1024u,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, terms, MHD_OPTION_END);
     if (!terms->daemon) return false;
     info = MHD_get_daemon_info(terms->daemon, MHD_DAEMON_INFO_LISTEN_FD);
     if (!info || getsockname(info->listen_fd, (struct sockaddr *)&at.at, &at.bytes) != 0)
@@ -512,7 +512,7 @@ static void stop(struct terms *terms)
         terms->stopping = true;
         let_all_go(terms);
         (void)MHD_run(terms->daemon);
-        let_all_go(terms);
+        assert(!terms->held);
         MHD_stop_daemon(terms->daemon);
     }
     if (terms->gone_fd >= 0) close(terms->gone_fd);

@@ -31,7 +31,7 @@ static const ward_type CODED_TYPE = WARD_TYPE("coded", struct gate_coded, CODED)
 static const ward_field RUN[] = {
     WARD_FIELD(struct gate_run, INT, id),
     WARD_FIELD(struct gate_run, UINT, attempt),
-    WARD_FIELD(struct gate_run, BOOL, too_many),
+    WARD_FIELD(struct gate_run, UINT, problem),
     WARD_FIELD_LIST(struct gate_run, codes, codes_count, CODED_TYPE),
 };
 static const ward_field CHECK[] = {

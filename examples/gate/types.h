@@ -17,13 +17,12 @@
 
 #include <ward/ward.h>
 
-enum {
-    GATE_ENOWORKER = WARD_EUSER - 1, /* nobody takes checks at this moment */
-    GATE_EREFUSED = WARD_EUSER - 2, /* the service cannot be reached, or broke off */
-    GATE_EANSWER = WARD_EUSER - 3, /* it answered with an error */
-    GATE_EUNREADABLE = WARD_EUSER - 4, /* or with what is no answer */
-    GATE_ENOTKEPT = WARD_EUSER - 5 /* the journal could not write: nothing has changed */
-};
+#define GATE_ENOWORKER ((ward_status)(WARD_EUSER - 1)) /* nobody takes checks at this moment */
+#define GATE_EREFUSED \
+    ((ward_status)(WARD_EUSER - 2)) /* no connection to the service, or it broke */
+#define GATE_EANSWER ((ward_status)(WARD_EUSER - 3)) /* the service answered with an error */
+#define GATE_EUNREADABLE ((ward_status)(WARD_EUSER - 4)) /* or with what is no answer */
+#define GATE_ENOTKEPT ((ward_status)(WARD_EUSER - 5)) /* the journal could not write: no change */
 
 /* For reasons in the journal and in log lines: fixed texts. */
 const char *gate_check_reason(ward_status status);
@@ -48,13 +47,14 @@ struct gate_next {
     const char *reason; /* of a retry and of the dead */
 };
 
+enum gate_codes_problem { GATE_CODES_FINE, GATE_CODES_TOO_MANY, GATE_CODES_NO_MEMORY };
 struct gate_coded {
     ward_bytes system, code;
 };
 struct gate_run {
     int64_t id; /* 0: nothing is ready */
     uint32_t attempt;
-    bool too_many; /* codes: no check is possible */
+    uint8_t problem; /* enum gate_codes_problem: why there can be no check */
     const struct gate_coded *codes;
     size_t codes_count;
 };

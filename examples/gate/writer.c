@@ -102,7 +102,7 @@ static void next_one(struct writer *w, struct entry *entry, const struct gate_ne
     gate_codes_read(&entry->codes, w->self, message.content.at, message.content.count);
     entry->run = (struct gate_run){ .id = run.id,
         .attempt = run.attempt,
-        .too_many = entry->codes.too_many,
+        .problem = (uint8_t)entry->codes.problem,
         .codes = entry->codes.at,
         .codes_count = entry->codes.count };
 }
@@ -187,7 +187,8 @@ static ward_status run_batch(struct writer *w)
     ward_status rc = WARD_OK;
 
     if (result == JOURNAL_OK) {
-        for (unsigned i = 0; i < w->count; i++) answer_one(w, &w->entries[i]);
+        for (unsigned i = 0; i < w->count; i++)
+            answer_one(w, &w->entries[i]);
         wake_shards(w);
     } else {
         rc = refuse_all(w, result);

@@ -52,7 +52,8 @@ typedef struct ward_totals {
 
 typedef struct ward_census ward_census;
 
-/* Blocks: the caller, about 0.2 us an actor. Ownership: free with ward_census_free. */
+/* Blocks: the caller, about 0.2 us an actor. Ownership: free with ward_census_free.
+ * Errors: none more. */
 WARD_CHECKED ward_status ward_census_take(ward_node *node, ward_census **out);
 WARD_API void ward_census_free(ward_census *census);
 WARD_API size_t ward_census_count(const ward_census *census);

@@ -53,7 +53,8 @@ static ward_status loop(ward_self *self, const ward_msg *msg)
     (void)self;
     (void)msg;
     atomic_fetch_add(&looping, 1);
-    while (!atomic_load(&over)) nanosleep(&step, NULL);
+    while (!atomic_load(&over))
+        nanosleep(&step, NULL);
     return WARD_OK;
 }
 
@@ -63,9 +64,10 @@ static ward_status spawn_all(ward_self *self, ward_ref *service)
     ward_status rc = ward_spawn(self, service,
         &(ward_spec){ .name = "service", .handle = hang, .mailbox_max = 2 * ASKERS });
 
-    for (int i = 0; !rc && i < ASKERS; i++)
-        rc = ward_spawn(self, &made,
-            &(ward_spec){ .body = ask, .arg = service, .arg_bytes = sizeof *service }); /* leak here */
+    for (int i = 0; !rc && i < ASKERS; i++) {
+        ward_spec spec = { .body = ask, .arg = service, .arg_bytes = sizeof *service };
+        rc = ward_spawn(self, &made, &spec); /* leak here */
+    }
     for (int i = 0; !rc && i < LISTENERS; i++)
         rc = ward_spawn(self, &made, &(ward_spec){ .body = listen_for_ever });
     return rc;
@@ -85,7 +87,8 @@ static ward_status stick_workers(ward_self *self)
     for (int i = 0; !rc && i < WORKERS; i++) {
         rc = ward_spawn(self, &stuck, &(ward_spec){ .name = "stuck", .handle = loop });
         if (!rc) rc = ward_send(self, stuck, &question, secret);
-        while (!rc && atomic_load(&looping) <= i) rc = ward_sleep(self, ward_in_ms(self, 1));
+        while (!rc && atomic_load(&looping) <= i)
+            rc = ward_sleep(self, ward_in_ms(self, 1));
     }
     return rc;
 }
@@ -102,7 +105,8 @@ static ward_status program(ward_self *self)
     if (!rc) {
         printf("ready\n");
         fflush(stdout);
-        while (read(STDIN_FILENO, &byte, 1) > 0) { }
+        while (read(STDIN_FILENO, &byte, 1) > 0) {
+        }
     }
     atomic_store(&over, true);
     return rc;

@@ -39,7 +39,6 @@ struct post {
     _Atomic uint64_t accepted, timed_out;
     uint64_t taken;
     uint32_t last[SENDERS_MAX];
-    struct ward__magazines magazines; /* the owner's */
 };
 
 struct sender {
@@ -163,20 +162,20 @@ static void read_letter(struct post *post, uint32_t mail)
 }
 
 /* A slice: true when the mailbox was given up, and with it all that is the owner's. */
-static bool own(struct post *post)
+static bool own(struct post *post, struct ward__magazines *magazines)
 {
     for (int n = 0; n < 64; n++) {
         bool missing;
         uint32_t mail;
 
         bounds_hold(post);
-        mail = ward__mailbox_take(&post->box, &post->pool, &post->magazines, &missing);
+        mail = ward__mailbox_take(&post->box, &post->pool, magazines, &missing);
         if (mail) read_letter(post, mail);
         if (ward__load(&post->box.word) & WARD__SIGNAL)
             (void)ward__and_seq(&post->box.word, ~WARD__SIGNAL);
         if (ward__load(&post->box.word) & WARD__WAITED)
             ward__mailbox_serve(&post->box, &post->pool, wake, NULL);
-        if (!mail && !missing && ward__mailbox_idle(&post->box, &post->pool, &post->magazines))
+        if (!mail && !missing && ward__mailbox_idle(&post->box, &post->pool, magazines))
             return true;
     }
     return false;
@@ -185,6 +184,7 @@ static bool own(struct post *post)
 static void *receive_all(void *arg)
 {
     struct post *post = arg;
+    struct ward__magazines magazines = { 0 }; /* a thread's, not the owner's */
     int one = 1;
 
     while (ward__load_acq(&post->done) < post->senders || atomic_load(&post->tokens) > 0) {
@@ -193,8 +193,9 @@ static void *receive_all(void *arg)
             sched_yield();
             continue;
         }
-        if (!own(post)) CHECK_IS(atomic_fetch_add(&post->tokens, 1), 0);
+        if (!own(post, &magazines)) CHECK_IS(atomic_fetch_add(&post->tokens, 1), 0);
     }
+    ward__magazines_flush(&post->pool, &magazines);
     return NULL;
 }
 
@@ -218,7 +219,7 @@ static void run(enum mode mode, uint32_t senders, uint32_t bound, size_t bytes_m
     if (!CHECK(ward__pool_open(&post.pool, &post.heap, 1u << 20, 1u << 20))) _exit(1);
     ward__store(&post.box.life, 1);
     ward__mailbox_open(&post.box, bound, bytes_max ? bytes_max : 1, &post.lock);
-    CHECK(ward__mailbox_idle(&post.box, &post.pool, &post.magazines));
+    CHECK(ward__mailbox_idle(&post.box, &post.pool, NULL));
     for (uint32_t i = 0; i < senders; i++) {
         all[i].post = &post;
         all[i].index = i;
@@ -233,8 +234,7 @@ static void run(enum mode mode, uint32_t senders, uint32_t bound, size_t bytes_m
     CHECK_IS(ward__load(&post.box.bytes), 0);
     CHECK_IS(ward__load(&post.box.word) & WARD__FLAGS, WARD__EMPTY);
     ward__mailbox_kill(&post.box);
-    ward__mailbox_end(&post.box, &post.pool, &post.magazines);
-    ward__magazines_flush(&post.pool, &post.magazines);
+    ward__mailbox_end(&post.box, &post.pool, NULL);
     ward__pool_close(&post.pool);
     CHECK_IS(ward__load(&post.heap.bytes), 0);
     pthread_mutex_destroy(&post.lock);

@@ -162,8 +162,7 @@ static ward_status nested(ward_self *self, struct world *world, const ward_msg *
     int64_t now;
 
     if (limit.ns > by.ns) limit = by;
-    rc = ward_ask(
-        self, &answer, world->callees[below(self, CALLEES)], &QUESTION, &question, by);
+    rc = ward_ask(self, &answer, world->callees[below(self, CALLEES)], &QUESTION, &question, by);
     now = ward_now_ns(self);
     CHECKF(now <= limit.ns + SIM_SLACK_NS, "nested ask: %s, %lld ns late", ward_strerror(rc),
         (long long)(now - limit.ns));
@@ -217,16 +216,25 @@ static ward_status start_service(ward_self *self, struct world *world, ward_ref 
 
     for (uint32_t i = 0; i < CALLEES; i++) {
         snprintf(names[i], sizeof names[i], "c%u", i);
-        specs[i] = (ward_spec){ .name = names[i], .arg = world, .mailbox_max = 1 + i % 4,
-            .state_bytes = sizeof(struct callee), .restarts_max = WARD_UNLIMITED, .backoff_ms = 1,
-            .backoff_max_ms = 20, .stuck_ms = one_in(self, 2) ? 40 : 0, .zombies_max = 1000 };
+        specs[i] = (ward_spec){ .name = names[i],
+            .arg = world,
+            .mailbox_max = 1 + i % 4,
+            .state_bytes = sizeof(struct callee),
+            .restarts_max = WARD_UNLIMITED,
+            .backoff_ms = 1,
+            .backoff_max_ms = 20,
+            .stuck_ms = one_in(self, 2) ? 40 : 0,
+            .zombies_max = 1000 };
         if (i % 2)
             specs[i].body = body;
         else
             specs[i].handle = handler, specs[i].idle_ms = 15;
     }
-    rc = ward_spawn(self, service, &(ward_spec){ .name = "service",
-        .children = WARD_CHILDREN(specs), .restarts_max = WARD_UNLIMITED, .zombies_max = 1000 });
+    rc = ward_spawn(self, service,
+        &(ward_spec){ .name = "service",
+            .children = WARD_CHILDREN(specs),
+            .restarts_max = WARD_UNLIMITED,
+            .zombies_max = 1000 });
     for (uint32_t i = 0; !rc && i < CALLEES; i++) {
         snprintf(path, sizeof path, "service/c%u", i);
         rc = ward_find(self, &world->callees[i], path, ward_in_ms(self, 1000));
@@ -237,8 +245,8 @@ static ward_status start_service(ward_self *self, struct world *world, ward_ref 
 
 /* -- askers ------------------------------------------------------------------------------------ */
 
-static void check_ask(const ward_self *self, const struct asker *asker, ward_status rc,
-    ward_deadline by)
+static void check_ask(
+    const ward_self *self, const struct asker *asker, ward_status rc, ward_deadline by)
 {
     const struct world *world = asker->world;
     int64_t now = ward_now_ns(self);
@@ -406,8 +414,7 @@ static ward_status ask_first(ward_self *self)
     struct question question = { 0, note(self) };
     const ward_msg *answer;
     ward_deadline by = asker->world->first_by;
-    ward_status rc =
-        ward_ask(self, &answer, asker->world->hops[0].ref, &QUESTION, &question, by);
+    ward_status rc = ward_ask(self, &answer, asker->world->hops[0].ref, &QUESTION, &question, by);
 
     check_ask(self, asker, rc, by);
     CHECK(rc == WARD_ECANCELED || (rc != WARD_OK && ward_now_ns(self) >= by.ns));
@@ -458,8 +465,7 @@ static void chain(ward_self *self, struct world *world)
         /* One that forwards asks nobody, and would forward the ping. */
         const struct ward__slot *slot = ward__slot(ward_node_of(self), world->hops[i].ref.slot);
         if (slot->kind == WARD__HANDLER) continue;
-        rc = ward_ask(
-            self, &answer, world->hops[i].ref, &PING, NULL, ward_in_ms(self, 60));
+        rc = ward_ask(self, &answer, world->hops[i].ref, &PING, NULL, ward_in_ms(self, 60));
         CHECKF(rc == WARD_OK, "hop %d after the chain was cut: %s", i, ward_strerror(rc));
         CHECK(world->hops[i].received == world->hops[i].freed);
     }
@@ -503,8 +509,12 @@ int main(int argc, char **argv)
 {
     static const uint64_t failed[] = { 1 };
     static struct world world;
-    static const struct scenario scenario = { .name = "asks", .body = run, .world = &world,
-        .world_bytes = sizeof world, .failed = failed, .failed_count = WARD_COUNT(failed) };
+    static const struct scenario scenario = { .name = "asks",
+        .body = run,
+        .world = &world,
+        .world_bytes = sizeof world,
+        .failed = failed,
+        .failed_count = WARD_COUNT(failed) };
 
     return simulate(&scenario, argc, argv);
 }

@@ -35,7 +35,7 @@ struct worker {
 struct world {
     struct worker workers[WORKERS];
     bool cancels; /* they are cancelled, not closed */
-    bool quiet;   /* the senders are to stop */
+    bool quiet; /* the senders are to stop */
     uint64_t dead_letters;
 };
 
@@ -61,7 +61,8 @@ static void let_go(ward_self *self)
 {
     struct held *held = ward_state(self);
 
-    while (held->count > 0) ward_drop(self, held->kept[--held->count]);
+    while (held->count > 0)
+        ward_drop(self, held->kept[--held->count]);
 }
 
 static ward_status work(ward_self *self, struct worker *worker, const ward_msg *msg)
@@ -143,8 +144,8 @@ static void cleanup(ward_self *self, ward_reason why)
 
     CHECK(!worker->ended);
     worker->ended = why != WARD_BY_FAILURE;
-    CHECKF(why == WARD_BY_FAILURE || why == (worker->world->cancels ? WARD_BY_CANCEL
-                                                                    : WARD_BY_CLOSE),
+    CHECKF(
+        why == WARD_BY_FAILURE || why == (worker->world->cancels ? WARD_BY_CANCEL : WARD_BY_CLOSE),
         "ended by %d", (int)why);
 }
 
@@ -208,10 +209,16 @@ static ward_status grow(ward_self *self, struct world *world, ward_ref *pool)
     for (uint32_t i = 0; i < WORKERS; i++) {
         struct worker *worker = &world->workers[i];
         snprintf(names[i], sizeof names[i], "w%u", i);
-        specs[i] = (ward_spec){ .name = names[i], .arg = worker, .start = start,
-            .cleanup = cleanup, .state_bytes = sizeof(struct held), .mailbox_max = KEPT + i,
-            .mailbox_bytes = 240, .drain_on_stop = worker->drains,
-            .restarts_max = WARD_UNLIMITED, .backoff_ms = 1 + below(self, 10),
+        specs[i] = (ward_spec){ .name = names[i],
+            .arg = worker,
+            .start = start,
+            .cleanup = cleanup,
+            .state_bytes = sizeof(struct held),
+            .mailbox_max = KEPT + i,
+            .mailbox_bytes = 240,
+            .drain_on_stop = worker->drains,
+            .restarts_max = WARD_UNLIMITED,
+            .backoff_ms = 1 + below(self, 10),
             .backoff_max_ms = 20 };
         if (worker->body)
             specs[i].body = body;
@@ -220,8 +227,9 @@ static ward_status grow(ward_self *self, struct world *world, ward_ref *pool)
         /* A handler without .start need not run before there is mail. */
         if (!worker->body && one_in(self, 2)) specs[i].start = NULL, specs[i].idle_ms = 0;
     }
-    rc = ward_spawn(self, pool, &(ward_spec){ .name = "pool", .children = WARD_CHILDREN(specs),
-        .restarts_max = WARD_UNLIMITED });
+    rc = ward_spawn(self, pool,
+        &(ward_spec){
+            .name = "pool", .children = WARD_CHILDREN(specs), .restarts_max = WARD_UNLIMITED });
     for (uint32_t i = 0; !rc && i < WORKERS; i++) {
         snprintf(path, sizeof path, "pool/w%u", i);
         rc = ward_find(self, &world->workers[i].ref, path, ward_in_ms(self, 1000));
@@ -257,8 +265,8 @@ static void check_books(ward_self *self, const struct world *world)
         const struct worker *worker = &world->workers[i];
         CHECK(worker->ended || world->cancels);
         CHECKF(worker->seen == worker->accepted || (world->cancels && !worker->drains),
-            "worker %u has accepted %llu and seen %llu", i,
-            (unsigned long long)worker->accepted, (unsigned long long)worker->seen);
+            "worker %u has accepted %llu and seen %llu", i, (unsigned long long)worker->accepted,
+            (unsigned long long)worker->seen);
         accepted[worker->body] += worker->accepted;
         seen[worker->body] += worker->seen;
         in_doubt[worker->body] += worker->in_doubt;
@@ -267,8 +275,7 @@ static void check_books(ward_self *self, const struct world *world)
         CHECK(seen_by_books(&books[i]) == seen[i]);
         CHECK(books[i].accepted == accepted[i]);
         CHECKF(books[i].fates[WARD__IN_DOUBT] == in_doubt[i], "%llu in doubt, not %llu",
-            (unsigned long long)books[i].fates[WARD__IN_DOUBT],
-            (unsigned long long)in_doubt[i]);
+            (unsigned long long)books[i].fates[WARD__IN_DOUBT], (unsigned long long)in_doubt[i]);
         CHECK(books[i].fates[WARD__DEAD_LETTERED] == accepted[i] - seen[i]);
     }
 }
@@ -290,7 +297,8 @@ static ward_status run(ward_self *self)
         if (!rc) rc = ward_sleep(self, ward_in_ms(self, below(self, 20)));
     }
     if (!rc) rc = end_all(self, world);
-    for (uint32_t i = 0; i < WORKERS; i++) refs[i] = world->workers[i].ref;
+    for (uint32_t i = 0; i < WORKERS; i++)
+        refs[i] = world->workers[i].ref;
     if (!rc) rc = ward_join(self, refs, WORKERS, ward_in_ms(self, 2000));
     CHECKF(rc == WARD_OK, "workers: %s", ward_strerror(rc));
     world->quiet = true;
@@ -321,9 +329,14 @@ int main(int argc, char **argv)
 {
     static const uint64_t failed[] = { 1 };
     static struct world world;
-    static const struct scenario scenario = { .name = "close_drain", .body = run,
-        .world = &world, .world_bytes = sizeof world, .after = after, .on_event = on_event,
-        .failed = failed, .failed_count = WARD_COUNT(failed) };
+    static const struct scenario scenario = { .name = "close_drain",
+        .body = run,
+        .world = &world,
+        .world_bytes = sizeof world,
+        .after = after,
+        .on_event = on_event,
+        .failed = failed,
+        .failed_count = WARD_COUNT(failed) };
 
     return simulate(&scenario, argc, argv);
 }

@@ -75,7 +75,7 @@ static void check_order(const struct world *world, const struct child *child)
         if (world->strategy == WARD_DYNAMIC) continue;
         if (i < child->index && (group || child->starts == 1))
             CHECKF(other->sup_inc == child->sup_inc &&
-                    (group ? other->up || other->over : other->been_up || other->over),
+                       (group ? other->up || other->over : other->been_up || other->over),
                 "%u starts before %u is up", child->index, i);
         if (i > child->index && group)
             CHECKF(!other->alive, "%u starts while %u is alive", child->index, i);
@@ -89,11 +89,10 @@ static void check_limits(const struct world *world, const struct child *child)
     if (world->window_ms != WARD_UNLIMITED) return;
     for (uint32_t i = 0; i < world->count; i++) {
         const struct child *other = &world->children[i];
-        if (other->sup_inc == child->sup_inc && other->starts)
-            restarts += other->starts - 1;
+        if (other->sup_inc == child->sup_inc && other->starts) restarts += other->starts - 1;
     }
     CHECK(child->starts - 1 <= child->restarts_max || world->strategy == WARD_ONE_FOR_ALL ||
-        world->strategy == WARD_REST_FOR_ONE);
+          world->strategy == WARD_REST_FOR_ONE);
     if (world->strategy == WARD_ONE_FOR_ONE)
         CHECKF(restarts <= world->restarts_max, "%u restarts", restarts);
     else if (world->strategy != WARD_DYNAMIC)
@@ -109,11 +108,13 @@ static void check_backoff(const ward_self *self, const struct child *child)
 
     if (world->strategy != WARD_ONE_FOR_ONE && world->strategy != WARD_DYNAMIC) return;
     if (world->window_ms != WARD_UNLIMITED || child->starts < 2) return;
-    for (uint32_t i = 1; i < child->counted && delay < child->backoff_max_ms; i++) delay *= 2;
+    for (uint32_t i = 1; i < child->counted && delay < child->backoff_max_ms; i++)
+        delay *= 2;
     if (delay > child->backoff_max_ms) delay = child->backoff_max_ms;
     CHECKF(waited >= delay * SIM_MS, "restarted after %lld ns, not %lld ms", (long long)waited,
         (long long)delay);
-    for (uint32_t i = 0; i < child->index; i++) all_up &= world->children[i].been_up;
+    for (uint32_t i = 0; i < child->index; i++)
+        all_up &= world->children[i].been_up;
     if (all_up)
         CHECKF(waited <= delay * SIM_MS + SIM_SLACK_NS, "restarted after %lld ns, not %lld ms",
             (long long)waited, (long long)delay);
@@ -220,10 +221,16 @@ static ward_status body(ward_self *self)
 
 static ward_spec spec_of(struct child *child)
 {
-    ward_spec spec = { .arg = child, .state_bytes = sizeof(bool), .start = start,
-        .cleanup = cleanup, .mailbox_max = 8, .restart = child->restart,
-        .restarts_max = child->restarts_max, .window_ms = child->world->window_ms,
-        .backoff_ms = child->backoff_ms, .backoff_max_ms = child->backoff_max_ms };
+    ward_spec spec = { .arg = child,
+        .state_bytes = sizeof(bool),
+        .start = start,
+        .cleanup = cleanup,
+        .mailbox_max = 8,
+        .restart = child->restart,
+        .restarts_max = child->restarts_max,
+        .window_ms = child->world->window_ms,
+        .backoff_ms = child->backoff_ms,
+        .backoff_max_ms = child->backoff_max_ms };
 
     if (child->body)
         spec.body = body;
@@ -363,16 +370,22 @@ static void draw(ward_self *self, struct world *world)
 
 static ward_status grow(ward_self *self, struct world *world, ward_ref *outer)
 {
-    ward_spec specs[CHILDREN], inner = { .name = "inner", .strategy = world->strategy,
-        .restarts_max = world->restarts_max, .window_ms = world->window_ms, .backoff_ms = 5,
+    ward_spec specs[CHILDREN], inner = { .name = "inner",
+        .strategy = world->strategy,
+        .restarts_max = world->restarts_max,
+        .window_ms = world->window_ms,
+        .backoff_ms = 5,
         .backoff_max_ms = 20 };
 
-    for (uint32_t i = 0; i < world->count; i++) specs[i] = spec_of(&world->children[i]);
+    for (uint32_t i = 0; i < world->count; i++)
+        specs[i] = spec_of(&world->children[i]);
     if (world->strategy != WARD_DYNAMIC)
         inner.children = (ward_children){ specs, world->count, sizeof *specs };
-    return ward_spawn(self, outer, &(ward_spec){ .name = "outer",
-        .children = { &inner, 1, sizeof inner }, .restart = WARD_TEMPORARY,
-        .restarts_max = WARD_UNLIMITED });
+    return ward_spawn(self, outer,
+        &(ward_spec){ .name = "outer",
+            .children = { &inner, 1, sizeof inner },
+            .restart = WARD_TEMPORARY,
+            .restarts_max = WARD_UNLIMITED });
 }
 
 /* The storm is over and time has passed: whoever may run does. */
@@ -385,8 +398,7 @@ static void check_mended(ward_self *self, const struct world *world)
     CHECK(ward__life(inner) == world->inner.life && ward__load(&inner->phase) == WARD__LIVE);
     for (uint32_t i = 0; i < world->count; i++) {
         const struct child *child = &world->children[i];
-        if (world->strategy == WARD_DYNAMIC &&
-            child->sup_inc != ward__load(&inner->incarnation))
+        if (world->strategy == WARD_DYNAMIC && child->sup_inc != ward__load(&inner->incarnation))
             continue;
         CHECKF(child->up || child->over, "%u was not started again", i);
         CHECK(child->sup_inc == ward__load(&inner->incarnation));
@@ -400,8 +412,7 @@ static void check_end(ward_self *self, const struct world *world)
     for (uint32_t i = 0; i < world->count; i++)
         CHECKF(!world->children[i].alive, "%u outlived its supervisor", i);
     CHECKF(handlers.accepted + bodies.accepted == world->sent, "%llu accepted, %llu sent",
-        (unsigned long long)(handlers.accepted + bodies.accepted),
-        (unsigned long long)world->sent);
+        (unsigned long long)(handlers.accepted + bodies.accepted), (unsigned long long)world->sent);
     CHECK(seen_by_books(&handlers) + seen_by_books(&bodies) == world->seen);
     CHECK(handlers.fates[WARD__IN_DOUBT] + bodies.fates[WARD__IN_DOUBT] == world->in_doubt);
 }
@@ -415,8 +426,9 @@ static ward_status run(ward_self *self)
 
     draw(self, world);
     rc = grow(self, world, &outer);
-    if (!rc) world->inner = ward__ref(ward_node_of(self),
-        ward__slot(ward_node_of(self), ward__slot(ward_node_of(self), outer.slot)->child));
+    if (!rc)
+        world->inner = ward__ref(ward_node_of(self),
+            ward__slot(ward_node_of(self), ward__slot(ward_node_of(self), outer.slot)->child));
     if (!rc) rc = ward_spawn(self, &watching, &(ward_spec){ .body = watcher, .arg = world });
     if (!rc) rc = ward_spawn(self, &others[count++], &(ward_spec){ .body = sender, .arg = world });
     if (!rc && world->strategy == WARD_DYNAMIC)
@@ -426,7 +438,8 @@ static ward_status run(ward_self *self)
     if (!rc) rc = ward_sleep(self, ward_in_ms(self, 600));
     CHECK(rc == WARD_OK);
     check_mended(self, world);
-    for (uint32_t i = 0; i < count; i++) ward_cancel(self, others[i]);
+    for (uint32_t i = 0; i < count; i++)
+        ward_cancel(self, others[i]);
     ward_cancel(self, outer);
     rc = ward_join(self, &outer, 1, ward_in_ms(self, 20000));
     if (!rc) rc = ward_join(self, others, count, ward_in_ms(self, 1000));
@@ -448,8 +461,12 @@ int main(int argc, char **argv)
 {
     static const uint64_t failed[] = { 1 };
     static struct world world;
-    static const struct scenario scenario = { .name = "restarts", .body = run, .world = &world,
-        .world_bytes = sizeof world, .on_event = on_event, .failed = failed,
+    static const struct scenario scenario = { .name = "restarts",
+        .body = run,
+        .world = &world,
+        .world_bytes = sizeof world,
+        .on_event = on_event,
+        .failed = failed,
         .failed_count = WARD_COUNT(failed) };
 
     return simulate(&scenario, argc, argv);

@@ -29,6 +29,9 @@
 /* The wheel's tick, a preemption before the call, and the turns of others that may come first. */
 #define SIM_SLACK_NS (8 * SIM_MS)
 
+/* ThreadSanitizer has nothing to find on one thread, and its fibers are slow. */
+enum { SEEDS = WARD__TSAN ? 100 : 1000 };
+
 struct scenario {
     const char *name;
     ward_body *body; /* ward_arg is `world`; by its end all it started has ended, or closes with
@@ -39,7 +42,8 @@ struct scenario {
     void (*on_event)(void *world, const ward_event *event);
     const uint64_t *failed; /* seeds that once failed */
     size_t failed_count;
-    bool abandons; /* some hang for ever, so the node may close with WARD_ETIMEDOUT */
+    uint32_t times; /* each seed is run. 0: once */
+    bool (*abandons)(const void *world); /* it may: some hang for ever. NULL: it never does */
 };
 
 static struct {
@@ -62,7 +66,8 @@ MAYBE_UNUSED static _Noreturn void fail_now(const char *at, const char *format, 
     abort();
 }
 
-/* CHECKF says more: CHECKF(a == b, "%d is not %d", a, b). */
+/* CHECKF says more: CHECKF(a == b, "%d is not %d", a, b). NEVER is where nothing may come to. */
+#define NEVER(what) fail_now(WARD_AT, "%s", (what))
 #define CHECK(condition) ((condition) ? (void)0 : fail_now(WARD_AT, "%s", #condition))
 #define CHECKF(condition, ...) ((condition) ? (void)0 : fail_now(WARD_AT, __VA_ARGS__))
 
@@ -72,32 +77,42 @@ static void on_assert(void *hook, const char *site, const char *what)
     fail_now(site, "the core's own assert failed: %s", what);
 }
 
+static void put(const char *text)
+{
+    if (write(2, text, strlen(text)) < 0) _exit(2);
+}
+
+/* Only what a signal handler may call. */
 static void on_signal(int number)
 {
-    static const char loop[] = "it does not end (or crashed)\n";
-    char seed[24] = "", *at = seed + sizeof seed - 2;
+    char digits[24] = "", *at = digits + sizeof digits - 1;
 
-    *at = '\n';
-    for (uint64_t left = running.seed; left || at[0] == '\n'; left /= 10)
+    for (uint64_t left = running.seed; left || !*at; left /= 10)
         *--at = (char)('0' + left % 10);
-    if (write(2, running.name, strlen(running.name)) < 0 || write(2, ": seed ", 7) < 0 ||
-        write(2, at, strlen(at)) < 0 || write(2, loop, sizeof loop - 1) < 0)
-        _exit(2);
+    put(running.name);
+    put(": seed ");
+    put(at);
+    put(": it does not end\n");
     signal(number, SIG_DFL);
     raise(number);
 }
 
 static void one_seed(const struct scenario *scenario, uint64_t seed)
 {
-    ward_opts opts = { .arg = scenario->world, .sim_seed = seed, .actors_max = 4096,
-        .hook = scenario->world, .on_event = scenario->on_event, .on_assert = on_assert };
+    ward_opts opts = { .arg = scenario->world,
+        .sim_seed = seed,
+        .actors_max = 4096,
+        .hook = scenario->world,
+        .on_event = scenario->on_event,
+        .on_assert = on_assert };
     uint64_t failed = 0;
     ward_status rc;
 
     running.seed = seed;
     memset(scenario->world, 0, scenario->world_bytes);
     rc = ward_simulate(&failed, scenario->body, 1, &opts);
-    if (rc == WARD_ETIMEDOUT && scenario->abandons) rc = WARD_OK;
+    if (rc == WARD_ETIMEDOUT && scenario->abandons && scenario->abandons(scenario->world))
+        rc = WARD_OK;
     CHECKF(rc == WARD_OK, "the run ended with \"%s\"", ward_strerror(rc));
     if (scenario->after) scenario->after(scenario->world);
 }
@@ -110,20 +125,21 @@ static uint64_t number_of(const char *text, uint64_t otherwise)
 /* main of a scenario: [SEEDS [FROM]] as arguments or from the environment. */
 MAYBE_UNUSED static int simulate(const struct scenario *scenario, int argc, char **argv)
 {
-    uint64_t seeds = number_of(argc > 1 ? argv[1] : getenv("SEEDS"), 1000);
+    uint64_t seeds = number_of(argc > 1 ? argv[1] : getenv("SEEDS"), SEEDS);
     uint64_t from = number_of(argc > 2 ? argv[2] : getenv("FROM"), 1);
+    bool all = argc < 2 && !getenv("FROM");
 
     running.name = scenario->name;
     running.program = argv[0];
     signal(SIGALRM, on_signal);
-    if (from == 1)
-        for (size_t i = 0; i < scenario->failed_count; i++) {
-            alarm(30);
-            one_seed(scenario, scenario->failed[i]);
-        }
+    for (size_t i = 0; all && i < scenario->failed_count; i++) {
+        alarm(30);
+        one_seed(scenario, scenario->failed[i]);
+    }
     for (uint64_t i = 0; i < seeds; i++) {
         alarm(30);
-        one_seed(scenario, from + i);
+        for (uint32_t k = 0; k == 0 || k < scenario->times; k++)
+            one_seed(scenario, from + i);
     }
     printf("%s: %llu seeds from %llu\n", scenario->name, (unsigned long long)seeds,
         (unsigned long long)from);
@@ -160,7 +176,8 @@ MAYBE_UNUSED static struct books books_of(
         sum.reaped += ward__load(&entry->counts.reaped);
         sum.accepted += ward__load(&entry->counts.accepted);
         sum.settled += ward__load(&entry->counts.settled);
-        for (int i = 0; i < WARD__FATES; i++) sum.fates[i] += ward__load(&entry->counts.fates[i]);
+        for (int i = 0; i < WARD__FATES; i++)
+            sum.fates[i] += ward__load(&entry->counts.fates[i]);
     }
     return sum;
 }
@@ -172,7 +189,7 @@ MAYBE_UNUSED static uint64_t seen_by_books(const struct books *books)
     CHECKF(books->accepted == books->settled, "%llu accepted, %llu settled",
         (unsigned long long)books->accepted, (unsigned long long)books->settled);
     return books->settled - books->fates[WARD__EXPIRED] - books->fates[WARD__DEAD_LETTERED] -
-        books->fates[WARD__DISCARDED];
+           books->fates[WARD__DISCARDED];
 }
 
 /* Mail as the books count it: no tick, no DOWN, no IDLE. */

@@ -86,7 +86,7 @@ UNUSED static ward_ref spawn_one(ward_self *self, const ward_spec *spec, ward_si
 }
 #define SPAWN(self, ...) spawn_one((self), (__VA_ARGS__), WARD_HERE)
 
-/* Notes "file:line" of a call: both are of one line, however the call is wrapped. */
+/* Notes "file:line" of a call, which must fit on one line with this. */
 #define NOTING(at, call) ((at) = WARD_AT, (call))
 
 UNUSED static void pass_time(ward_self *self, int64_t ms)

@@ -130,8 +130,8 @@ Test(census, says_what_each_waits_for_where_and_until_when)
 
 static ward_status look_at_sender(ward_self *self)
 {
-    ward_ref full = SPAWN(
-        self, &(ward_spec){ .name = "full", .handle = keep_all, .mailbox_max = 1 });
+    ward_ref full =
+        SPAWN(self, &(ward_spec){ .name = "full", .handle = keep_all, .mailbox_max = 1 });
     const ward_row *row;
 
     for (int i = 0; i < 2; i++) /* the first is kept, the second parks */
@@ -173,7 +173,8 @@ static ward_status look_at_mail(ward_self *self)
         ward_status rc = ward_send(self, asleep, &text_type, long_text);
         cr_expect_eq(rc, i < 2 ? WARD_OK : WARD_EFULL);
     }
-    for (int i = 0; i < 3; i++) cr_expect_eq(ward_send(self, kept, &text_type, "short"), WARD_OK);
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(ward_send(self, kept, &text_type, "short"), WARD_OK);
     pass_time(self, 100);
     take_census(self);
 
@@ -205,9 +206,10 @@ static ward_status look_at_tree(ward_self *self)
         { .name = "left", .handle = ignore },
         { .name = "right", .body = fails, .backoff_ms = 10000 },
     };
+    ward_spec sup = { .name = "shop", .children = WARD_CHILDREN(children) };
     const ward_row *shop, *left, *right;
 
-    NOTING(spawns_at, SPAWN(self, &(ward_spec){ .name = "shop", .children = WARD_CHILDREN(children) }));
+    NOTING(spawns_at, SPAWN(self, &sup));
     pass_time(self, 1000);
     take_census(self);
     shop = row_at("/main/shop");
@@ -259,12 +261,15 @@ Test(census, shows_who_starts_and_who_stops)
 
 static ward_status look_at_zombie(ward_self *self)
 {
-    ward_spec child[] = { { .name = "stuck", .body = hangs, .stuck_ms = 1000, .backoff_ms = 1000 } };
+    ward_spec child[] = {
+        { .name = "stuck", .body = hangs, .stuck_ms = 1000, .backoff_ms = 1000 }
+    };
+    ward_spec sup = { .name = "shop", .children = WARD_CHILDREN(child) };
     const ward_row *zombie = NULL;
     ward_totals totals;
     size_t zombies = 0;
 
-    NOTING(spawns_at, SPAWN(self, &(ward_spec){ .name = "shop", .children = WARD_CHILDREN(child) }));
+    NOTING(spawns_at, SPAWN(self, &sup));
     pass_time(self, 1500);
     take_census(self);
     for (size_t i = 0; i < ward_census_count(take); i++) {
@@ -342,7 +347,8 @@ static bool count_bytes(void *arg, const void *at, size_t bytes)
 }
 
 /* One census, in that form, with n allocations. */
-static ward_status census_with(ward_node *node, struct failing *failing, int64_t n, ward_format form)
+static ward_status census_with(
+    ward_node *node, struct failing *failing, int64_t n, ward_format form)
 {
     ward_census *census;
     size_t bytes = 0;
@@ -375,11 +381,73 @@ Test(census, fails_cleanly_whenever_memory_does)
             ward_spawn(ward_outside(node), &ref, &(ward_spec){ .handle = ignore }), WARD_OK);
     for (int form = WARD_AS_TEXT; form <= WARD_AS_MSGPACK; form++) {
         int64_t n = 0;
-        while (n < 100 && census_with(node, &failing, n, (ward_format)form) == WARD_ENOMEM) n++;
+        while (n < 100 && census_with(node, &failing, n, (ward_format)form) == WARD_ENOMEM)
+            n++;
         cr_expect(n > 3 && n < 100, "form %d needed %d allocations", form, (int)n);
     }
     cr_assert_eq(ward_close(node, NULL, WARD_FOREVER), WARD_OK);
     cr_expect_eq(failing.blocks, 0);
+}
+
+/* Puts another actor into the slot just when the census has read the first one's fields, and
+ * makes room for its path. */
+struct swapping {
+    ward_node *node;
+    ward_ref old;
+    bool armed;
+};
+
+static void swap(struct swapping *swapping)
+{
+    ward_self *outside = ward_outside(swapping->node);
+    ward_ref fresh;
+
+    ward_cancel(outside, swapping->old);
+    while (ward_send(outside, swapping->old, &text_type, "are you there?") != WARD_EGONE) {
+    }
+    do { /* its address is dead; the slot is free a little later */
+        fresh = SPAWN(outside, &(ward_spec){ .name = "new", .handle = ignore, .mailbox_max = 4 });
+        if (fresh.slot == swapping->old.slot) return;
+        ward_cancel(outside, fresh);
+    } while (true);
+}
+
+static void *allocate_and_swap(void *hook, void *old, size_t old_bytes, size_t bytes)
+{
+    struct swapping *swapping = hook;
+
+    (void)old_bytes;
+    if (bytes == 0) {
+        free(old);
+        return NULL;
+    }
+    if (swapping->armed && bytes > 60000) {
+        swapping->armed = false;
+        swap(swapping);
+    }
+    return realloc(old, bytes);
+}
+
+Test(census, never_mixes_two_actors_of_one_slot, .timeout = 50)
+{
+    struct swapping swapping = { 0 };
+    const ward_row *row;
+
+    cr_assert_eq(ward_open(&swapping.node,
+                     &(ward_opts){ .hook = &swapping, .alloc = allocate_and_swap, .workers = 1 }),
+        WARD_OK);
+    swapping.old = SPAWN(ward_outside(swapping.node),
+        &(ward_spec){ .name = "old", .handle = ignore, .mailbox_max = 3 });
+    swapping.armed = true;
+    cr_assert_eq(ward_census_take(swapping.node, &take), WARD_OK);
+    cr_assert_not(swapping.armed);
+    row = ward_census_row(take, 0);
+    cr_expect_str_eq(row->path, "/new");
+    cr_expect_eq(row->mail_max, 4);
+    cr_expect_eq(row->ref.slot, swapping.old.slot);
+    cr_expect_neq(row->ref.life, swapping.old.life);
+    ward_census_free(take);
+    cr_assert_eq(ward_close(swapping.node, NULL, WARD_FOREVER), WARD_OK);
 }
 
 Test(census, refuses_nothing_at_all)

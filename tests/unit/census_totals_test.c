@@ -18,10 +18,9 @@ static void expect_balance(ward_self *self)
 {
     take_totals(self);
     cr_expect_eq(totals.unaccounted, 0, "%d", (int)totals.unaccounted);
-    cr_expect_eq(totals.accepted,
-        totals.queued + totals.in_hand + totals.kept + totals.handled + totals.abandoned +
-            totals.expired + totals.dead_lettered + totals.discarded + totals.in_doubt +
-            totals.handed_over);
+    cr_expect_eq(totals.accepted, totals.queued + totals.in_hand + totals.kept + totals.handled +
+                                      totals.abandoned + totals.expired + totals.dead_lettered +
+                                      totals.discarded + totals.in_doubt + totals.handed_over);
     cr_expect_eq(totals.spawned, totals.ended + totals.live);
 }
 
@@ -52,8 +51,8 @@ static void say(ward_self *self, ward_ref to, const char *what)
 
 static ward_status all_fates(ward_self *self)
 {
-    ward_ref obeys = SPAWN(self,
-        &(ward_spec){ .handle = obey, .mailbox_max = 8, .restart = WARD_TEMPORARY });
+    ward_ref obeys =
+        SPAWN(self, &(ward_spec){ .handle = obey, .mailbox_max = 8, .restart = WARD_TEMPORARY });
     const ward_msg *answer;
 
     expect_balance(self);
@@ -165,8 +164,8 @@ static ward_status keep_and_hang(ward_self *self, const ward_msg *msg)
 
 static ward_status quarantine(ward_self *self)
 {
-    ward_ref stuck = SPAWN(self,
-        &(ward_spec){ .handle = keep_and_hang, .stuck_ms = 1000, .restart = WARD_TEMPORARY });
+    ward_ref stuck = SPAWN(
+        self, &(ward_spec){ .handle = keep_and_hang, .stuck_ms = 1000, .restart = WARD_TEMPORARY });
 
     say(self, stuck, "keep");
     say(self, stuck, "hang");
@@ -245,7 +244,8 @@ static ward_status lose(ward_self *self)
     ward_ref ref = SPAWN(self, &(ward_spec){ .handle = obey });
     struct ward__mailbox *box = &ward__slot(node, ref.slot)->box;
 
-    for (int i = 0; i < 5; i++) say(self, ref, "handle");
+    for (int i = 0; i < 5; i++)
+        say(self, ref, "handle");
     pass_time(self, 100);
     expect_balance(self);
 

@@ -234,6 +234,11 @@ static struct answer not_at_first(const struct arrival *arrival)
     return (struct answer){ .code = arrival->nth < 2 ? "AE" : "AA" };
 }
 
+static struct answer each_not_at_first(const struct arrival *arrival)
+{
+    return (struct answer){ .code = arrival->nth % 2 ? "AA" : "AE" };
+}
+
 static struct answer refuse_b(const struct arrival *arrival)
 {
     return (struct answer){ .code = strcmp(arrival->id, "B") == 0 ? "AR" : "CA" };
@@ -364,7 +369,7 @@ Test(gate_send, never_uses_a_connection_again_after_a_time_out)
 {
     struct stage *s = new_stage();
 
-    s->opts.ack_ms = 30;
+    s->opts.ack_ms = 300;
     give(s, "A", "P1");
     give(s, "B", "P1");
     play(s, silent_at_first);
@@ -399,6 +404,20 @@ Test(gate_send, calls_lost_what_is_never_taken)
     cr_assert_str_eq(s->log, "A@0 B@0 ");
     cr_assert_str_eq(s->ids, "");
     cr_assert_eq(s->counts.lost, 2);
+    end_stage(s);
+}
+
+/* The pause before a second try is longer than this window, which each message has anew. */
+Test(gate_send, counts_the_window_from_the_first_failure_of_each_message)
+{
+    struct stage *s = new_stage();
+
+    s->opts.retry_ms = 20;
+    give(s, "A", "P1");
+    give(s, "B", "P1");
+    play(s, each_not_at_first);
+    cr_assert_str_eq(s->log, "A@0 A@0 B@0 B@0 ");
+    cr_assert_eq(s->counts.lost, 0);
     end_stage(s);
 }
 
@@ -445,8 +464,8 @@ Test(gate_send, keeps_each_patient_on_one_connection_and_in_order)
     s->opts.connections = 4;
     for (int i = 0; i < 80; i++) {
         char id[32], patient[16];
-        (void)snprintf(id, sizeof id, "%d.%d", i % 8, i + 1);
-        (void)snprintf(patient, sizeof patient, "P%d^^^H", i % 8);
+        (void)snprintf(id, sizeof id, "%d.%d", i / 3 % 8, i + 1);
+        (void)snprintf(patient, sizeof patient, "P%d^^^H", i / 3 % 8);
         give(s, id, patient);
     }
     play(s, all_well);
