@@ -356,7 +356,7 @@ static const char *path_of(struct walk *walk, uint32_t slot, uint32_t parent)
 static bool take_slot(struct walk *walk, uint32_t index)
 {
     struct ward__slot *slot = ward__slot(walk->node, index);
-    struct raw raw;
+    struct raw raw = { 0 };
     ward_row *row;
     bool there = false;
 

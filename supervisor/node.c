@@ -83,10 +83,9 @@ static void close_locks(ward_node *node, struct ward__tree *tree)
 
 static ward_status open_workers(ward_node *node)
 {
-    node->workers_count = node->opts.workers;
-    node->workers =
-        ward__alloc_zero(&node->heap, node->workers_count * sizeof *node->workers);
+    node->workers = ward__alloc_zero(&node->heap, node->opts.workers * sizeof *node->workers);
     if (!node->workers) return WARD_ENOMEM;
+    node->workers_count = node->opts.workers;
     for (uint32_t i = 0; i < node->workers_count; i++) {
         node->workers[i].node = node;
         node->workers[i].index = i;

@@ -164,7 +164,7 @@ cat after
 say "result"
 sed -n 's/^send: //p' send.out
 printf '%-22s %s\n' "messages in" "$(in_all messages)" acknowledged "$(in_all acknowledged)" \
-    "kept" "$(value received)" "duplicates" "$(value duplicates)" "done" "$(value done)" \
+    "kept" "$(value received)" "duplicates" "$(value duplicates)" "done" "$(value "done")" \
     "retried" "$(value retried)" "dead" "$(value dead)"
 grep '^  dead' status
 printf '%-22s %s\n' "actors spawned" "$(at_stop spawned)" \
@@ -174,7 +174,7 @@ printf '%-22s %s\n' "actors spawned" "$(at_stop spawned)" \
 echo
 [ "$lost" -eq 0 ] || failed "$lost acknowledged messages are lost"
 [ "$missing" -le 0 ] || failed "$missing more messages were acknowledged than kept"
-[ "$(($(value done) + $(value dead)))" = "$(value received)" ] || failed "not all are finished"
+[ "$(($(value "done") + $(value dead)))" = "$(value received)" ] || failed "not all are finished"
 [ "$(value retried)" -gt 0 ] || failed "the hung service was not noticed"
 [ "$(at_stop restarted)" -gt 0 ] || failed "the killed worker was not restarted"
 exit 0

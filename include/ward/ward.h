@@ -2,6 +2,8 @@
 /*
  * ward.h - supervised actors for C: bounded mailboxes, a thread pool, deadlines, supervision.
  *
+ * A message begins its life here, in ward_send: Flow 1 of 8 (ARCHITECTURE.md has the others).
+ *
  * Reading order: words, values, actors, node, messages, waits, supervision, events.
  *
  * Six rules hold for every function and are not repeated below:
@@ -252,7 +254,7 @@ struct ward_spec {
        the supervisor fails, and its own supervisor judges */
     uint32_t restarts_max;   /* 0: 5 */
     uint32_t window_ms;      /* 0: 60000 */
-    uint32_t backoff_ms;     /* first delay, then doubling while restarts are in the window. 0: 10 */
+    uint32_t backoff_ms;     /* first delay, doubling with each restart in the window. 0: 10 */
     uint32_t backoff_max_ms; /* 0: 30000 */
     /* as a supervisor */
     ward_strategy strategy; /* 0: ONE_FOR_ONE */
@@ -368,7 +370,7 @@ WARD_CHECKED ward_status ward_simulate_sized(
  * would hang the simulation. Errors: WARD_ESTATE in a node that is not simulated. */
 WARD_CHECKED ward_status ward_sim_hang(ward_self *self, uint32_t ms);
 
-/* The same in pieces, for a program with a main loop of its own. */
+/* The same in pieces, for a program with a main loop of its own. Errors: none more. */
 #define ward_open(out, ...) ward_open_sized((out), (__VA_ARGS__), sizeof(ward_opts))
 WARD_CHECKED ward_status ward_open_sized(
     ward_node **out, const ward_opts *opts, size_t opts_bytes);

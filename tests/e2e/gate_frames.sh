@@ -98,7 +98,7 @@ kept=$((kept + 1))
 
 wait_for 20 queue_is_empty || fail "$(figure queued) messages are still queued"
 expect_figure received $kept
-expect_figure done $kept
+expect_figure "done" $kept
 "$gate" export-ids --journal gate.db | sort >ids.kept
 printf '%s\n' plain nul latin after-garbage first second after-cut no-last-cr slow huge last |
     sort | diff - ids.kept >&2 || fail "other messages were kept"

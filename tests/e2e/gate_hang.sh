@@ -35,7 +35,7 @@ waiting=$(figure queued)
 mode answer
 wait_for 60 queue_is_empty || fail "$(figure queued) messages are still queued"
 expect_figure received 6000
-expect_figure done 6000
+expect_figure "done" 6000
 expect_kept ids
 expect_no_faults
 expect_same_sites sites.before

@@ -26,7 +26,7 @@ wait_pid 60 "$sender" || fail "the sender lost messages: $(cat send.out)"
 wait_for 60 queue_is_empty || fail "$(figure queued) messages are still queued"
 cat send.out
 expect_figure received $count
-expect_figure done $count
+expect_figure "done" $count
 expect_figure dead 0
 expect_kept ids
 expect_no_faults

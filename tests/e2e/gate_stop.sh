@@ -31,7 +31,7 @@ mode answer
 start_gate --workers 2
 wait_for 100 queue_is_empty || fail "$(figure queued) messages are still queued"
 expect_figure received "$kept"
-expect_figure done "$kept"
+expect_figure "done" "$kept"
 expect_no_faults
 echo "stopped in $took ms with $kept messages kept, $(wc -l <ids) acknowledged"
 stop_gate 15

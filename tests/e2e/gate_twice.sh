@@ -20,7 +20,7 @@ wait_for 30 queue_is_empty || fail "$(figure queued) messages are still queued"
 expect_figure received 400
 expect_figure duplicates 400
 expect_figure control-id-reused 200
-expect_figure done 400
+expect_figure "done" 400
 expect_no_faults
 timeout 10 "$gate" run --listen 127.0.0.1:0 --journal gate.db --terms "$terms" \
     >second.out 2>second.err

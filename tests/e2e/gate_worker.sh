@@ -40,7 +40,7 @@ mode answer
 wait_for 60 queue_is_empty || fail "$(figure queued) messages are still queued"
 cat send.out
 expect_figure received $count
-expect_figure done $count
+expect_figure "done" $count
 expect_kept ids
 expect_no_faults
 expect_same_sites sites.before

@@ -13,7 +13,7 @@ begin() {
     ward=$build/bin/ward
     dir=$(mktemp -d) || exit 2
     cd "$dir" || exit 2
-    started=() failures=0 gate_port=0 gate_pid= terms_pid=
+    started=() failures=0 gate_port=0 gate_pid='' terms_pid=''
     census=ipc://$dir/census
     trap finish EXIT
     trap 'failures=1; exit 1' INT TERM

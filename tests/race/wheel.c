@@ -79,7 +79,7 @@ static bool is_over(struct player *player, struct ward__slot *slot)
     uint64_t cell = ward__load_acq(&slot->wait.cell);
 
     player->random = player->random * UINT64_C(6364136223846793005) + 1;
-    if (ward__waiting(cell) && player->random >> 60 < 2 && ward__wait_claim(&slot->wait, cell)) {
+    if (ward__waiting(cell) && player->random >> 55 == 0 && ward__wait_claim(&slot->wait, cell)) {
         ward__add(&player->of->ended, 1);
         return true;
     }

@@ -60,7 +60,8 @@ struct world {
     uint32_t incs_count;
     uint64_t ids;
     int64_t due_ns[IDS]; /* when the one who had the question was quarantined */
-    bool forever_ok, quiet, gave_up;
+    bool forever_ok, quiet, gave_up, over; /* gave_up: it must; over: it did */
+    int64_t gave_up_ns;
     uint32_t zombies, zombies_max;
     uint64_t seen[2], refused;
     ward_ref other; /* for zombies to talk to */
@@ -451,6 +452,8 @@ static ward_status run(ward_self *self)
     CHECK(rc == WARD_OK);
     world->quiet = true;
     rc = ward_sleep(self, ward_in_ms(self, 100));
+    if (world->gave_up && ward_now_ns(self) > world->gave_up_ns + (VICTIMS * 30 + 40) * SIM_MS)
+        CHECK(world->over);
     for (uint32_t i = 0; i < VICTIMS; i++)
         world->victims[i].cancelled = true;
     ward_cancel(self, sup);
@@ -470,7 +473,10 @@ static void on_event(void *arg, const ward_event *event)
     struct inc *inc;
     unsigned index;
 
-    if (event->kind == WARD_EV_LIMIT) CHECK(world->gave_up);
+    if (event->kind == WARD_EV_LIMIT) {
+        CHECK(world->gave_up);
+        world->over = true;
+    }
     if (event->kind == WARD_EV_RETURNED) world->zombies--;
     if (event->kind != WARD_EV_STUCK) return;
     CHECKF(sscanf(event->path, "/main/sup/v%u", &index) == 1 && index < VICTIMS, "%s is stuck",
@@ -478,7 +484,10 @@ static void on_event(void *arg, const ward_event *event)
     inc = &world->incs[world->victims[index].now];
     CHECK(inc->hangs && !inc->quarantined);
     inc->quarantined = true;
-    if (++world->zombies > world->zombies_max) world->gave_up = true;
+    if (++world->zombies > world->zombies_max && !world->gave_up) {
+        world->gave_up = true;
+        world->gave_up_ns = event->at_ns;
+    }
     if (inc->hand) world->due_ns[inc->hand] = event->at_ns;
     for (uint32_t i = 0; i < inc->kept_count; i++)
         world->due_ns[inc->kept[i]] = event->at_ns;
