@@ -116,22 +116,32 @@ static ward_status wait_local(struct ward__here *here, ward_self *self,
     return settle(here, self, request, ward__wait_end(here, self, cell));
 }
 
-static ward_status wait_remote(
+/* A link that is full is looked at again a moment later; there is no list to stand in. */
+static ward_status wait_for_link(
     struct ward__here *here, ward_self *self, const struct request *request)
 {
-    struct ward__route *route = ward__load_acq(&here->node->route);
+    int64_t now = ward__clock_ns(here->node), soon = now + WARD__NS_MS;
+    uint64_t cell;
+    ward_status rc;
+
+    if (request->until_ns <= now) return WARD_ETIMEDOUT;
+    if (soon > request->until_ns) soon = request->until_ns;
+    cell = ward__wait_begin(here, self, soon, request->asks ? "ask" : "send", request->at);
+    rc = ward__wait_end(here, self, cell);
+    return rc == WARD_ETIMEDOUT ? WARD_OK : rc;
+}
+
+static ward_status ask_remote(struct ward__here *here, ward_self *self,
+    struct ward__route *route, const struct request *request)
+{
+    struct ward__question question = { request->type, request->value, request->until_ns };
     struct ward__token token;
     ward_status rc;
 
-    if (!route) return WARD_ELINK;
-    if (!request->asks) return route->send(route->arg, request->to, request->type, request->value);
-    if (request->until_ns == INT64_MAX) return WARD_EINVAL; /* no deadline, and no way to know */
     token.asker = ward__index(here->node, self->slot);
     token.cell = ward__wait_begin(here, self, request->until_ns, "ask", request->at);
     self->slot->wait.asks = true;
-    rc = route->ask(route->arg, token, request->to,
-        &(struct ward__question){ .type = request->type, .value = request->value,
-            .deadline_ns = request->until_ns });
+    rc = route->ask(route->arg, token, request->to, &question);
     if (rc) {
         ward__wait_undo(self);
         return rc;
@@ -139,7 +149,25 @@ static ward_status wait_remote(
     rc = ward__wait_end(here, self, token.cell);
     if (rc == WARD_ECANCELED || rc == WARD_EABANDONED || rc == WARD_ETIMEDOUT)
         route->forget(route->arg, token);
-    return rc;
+    return rc == WARD_EFULL ? WARD_STOP : rc;
+}
+
+static ward_status wait_remote(
+    struct ward__here *here, ward_self *self, const struct request *request)
+{
+    struct ward__route *route = ward__load_acq(&here->node->route);
+    ward_status rc, waited;
+
+    if (!route) return WARD_ELINK;
+    if (request->asks && request->until_ns == INT64_MAX) return WARD_EINVAL; /* no way to know */
+    do {
+        rc = request->asks
+            ? ask_remote(here, self, route, request)
+            : route->send(route->arg, request->to, request->type, request->value);
+        waited = rc == WARD_EFULL ? wait_for_link(here, self, request) : WARD_OK;
+    } while (rc == WARD_EFULL && !waited);
+    if (rc == WARD_STOP) rc = WARD_EFULL; /* the mailbox there, not the link */
+    return waited ? waited : rc;
 }
 
 /* Common to send_by and ask. */

@@ -310,7 +310,7 @@ void ward__thread_wake(ward_node *node, struct ward__slot *slot, uint32_t bits);
 /* A host's fd is readable as long as its mailbox is SCHEDULED: nobody raises it then for new mail.
  * take_back: its thread makes it so by itself. */
 void ward__thread_raise(struct ward__thread *thread);
-void ward__thread_take_back(ward_self *self);
+void ward__thread_take_back(struct ward__slot *slot);
 /* True: it was the last one of a node that was closed around it, which is the caller's to free
  * with ops->left. Else its record is freed by somebody else, and the node is not to be touched. */
 bool ward__thread_forget(struct ward__thread *thread);

@@ -29,6 +29,8 @@ static void resume_sender(void *arg, struct ward__wait *wait, bool handed_over)
 
 void ward__serve(struct ward__here *here, struct ward__slot *slot)
 {
+    /* A host's thread may have given its mailbox up, and it is nobody else's to take. */
+    if (ward__load(&slot->kind) == WARD__ATTACHED) ward__thread_take_back(slot);
     ward__mailbox_serve(&slot->box, &here->node->pool, resume_sender, here);
 }
 
@@ -303,7 +305,7 @@ static ward_status receive(
     ward_status rc = WARD_OK;
 
     if (self->slot->kind == WARD__ATTACHED) /* it may have been given up by WARD_NOW */
-        ward__thread_take_back(self);
+        ward__thread_take_back(self->slot);
     while (!rc) {
         switch (ward__next(here, self)) {
         case WARD__NEXT_MAIL: count_message(here, self); return WARD_OK;

@@ -142,10 +142,10 @@ void ward__thread_raise(struct ward__thread *thread)
     if (fd >= 0 && write(fd, &one, sizeof one) < 0) { }
 }
 
-void ward__thread_take_back(ward_self *self)
+void ward__thread_take_back(struct ward__slot *slot)
 {
-    if (!(ward__or_seq(&self->slot->box.word, WARD__SCHEDULED) & WARD__SCHEDULED))
-        ward__thread_raise(self->thread);
+    if (!(ward__or_seq(&slot->box.word, WARD__SCHEDULED) & WARD__SCHEDULED))
+        ward__thread_raise(slot->thread);
 }
 
 struct ward__here ward__here_of(struct ward__thread *thread)

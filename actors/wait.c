@@ -173,7 +173,7 @@ void ward__park_idle(struct ward__here *here, ward_self *self, int64_t until_ns)
     while (!(ward__load_seq(&slot->box.word) & WARD__SCHEDULED)) {
         if (atomic_exchange_explicit(&thread->wake, 0, memory_order_seq_cst)) continue;
         if (ward__now_ns() >= until_ns) { /* takes the mailbox back */
-            ward__thread_take_back(self);
+            ward__thread_take_back(slot);
             break;
         }
         ward__futex_wait(&thread->wake, 0, until_ns);

@@ -38,7 +38,7 @@ struct gate_buffer {
 /* Room for GATE_BUFFER_FREE bytes, one holder. NULL: no memory. */
 struct gate_buffer *gate_buffer_new(struct gate_budget *budget);
 void gate_buffer_hold(struct gate_buffer *buffer);
-void gate_buffer_drop(void *buffer); /* as a release of a blob; NULL is fine */
+void gate_buffer_drop(void *arg); /* a buffer, or NULL; fits as the release of a blob */
 bool gate_buffer_shared(const struct gate_buffer *buffer);
 
 /* Sees to room for at least one more byte, in room_max bytes at most. False: the budget or the

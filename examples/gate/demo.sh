@@ -70,7 +70,7 @@ wait_for() {
 }
 
 figure() {
-    "$gate" status --journal gate.db | awk -v name="$1" '$1 == name { print $2 }'
+    "$gate" status --journal gate.db | awk -v name="$1" '!/^ / && $1 == name { print $2 }'
 }
 listening() { grep -q 'listening on' "$1"; }
 registered() { grep -q 'registered, 2 in all' gate.err; }
@@ -149,7 +149,7 @@ wait "$gate_pid" || failed "the gate ended badly"
 
 # -- what came of it -------------------------------------------------------------------------------
 
-value() { awk -v name="$1" '$1 == name { print $2 }' status; }
+value() { awk -v name="$1" '!/^ / && $1 == name { print $2 }' status; }
 in_all() { echo $(($(sent_of "$1" first.out) + $(sent_of "$1" send.out))); }
 at_stop() { sed -n "s/.*stopping: .*$1 \([0-9]*\).*/\1/p" gate.err; }
 lost=$(comm -23 <(sort -u ids) <(sort -u kept) | wc -l)

@@ -95,8 +95,8 @@ ward_status gate_listener(ward_self *self)
         if (rc == WARD_ETIMEDOUT) {
             rc = ward_poll_fd(self, NULL, arg->fd, WARD_READABLE, WARD_FOREVER);
         } else if (rc == WARD_ELIMIT) {
-            gate_log_limited(&arg->config->log, GATE_LOG_CONNECTION,
-                "no room for another connection: it has to wait");
+            gate_log_limited(
+                &arg->config->log, GATE_LOG_CONNECTION, "no room for another connection now");
             rc = ward_sleep(self, ward_in_ms(self, PAUSE_MS));
         } else if (!rc) {
             rc = ward_checkpoint(self);

@@ -173,7 +173,7 @@ void gate_mllp_pieces(struct iovec out[3], const void *message, size_t bytes)
     static const char after[] = { FS, '\r' };
 
     /* iovec has no const, but writev does not write. */
-    out[0] = (struct iovec){ (void *)(uintptr_t)before, sizeof(before) };
-    out[1] = (struct iovec){ (void *)(uintptr_t)message, bytes };
-    out[2] = (struct iovec){ (void *)(uintptr_t)after, sizeof(after) };
+    out[0] = (struct iovec){ (void *)before, sizeof(before) };
+    out[1] = (struct iovec){ (void *)message, bytes };
+    out[2] = (struct iovec){ (void *)after, sizeof(after) };
 }

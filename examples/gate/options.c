@@ -23,7 +23,7 @@ static bool read_bytes(int64_t *out, const char *text, const struct gate_option 
     if (length >= sizeof digits) return false;
     memcpy(digits, text, length + 1);
     if (shift) digits[length - 1] = '\0';
-    if (!gate_args_number(out, digits, 0, INT64_MAX >> 32)) return false;
+    if (!gate_args_number(out, digits, 0, INT64_MAX >> shift)) return false;
     *out *= (int64_t)1 << shift;
     return *out >= option->min && *out <= option->max;
 }
@@ -78,6 +78,7 @@ bool gate_options_read(
     if (options->known_count > KNOWN_MAX) return false;
     make_table(table, options);
     optind = 1;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): there are no threads yet */
     while ((value = getopt_long(argc, argv, "", table, NULL)) != -1) {
         if (value == '?') return false;
         if (value == 'h') {

@@ -119,9 +119,11 @@ static void set_limits(const struct gate_config *config)
     struct rlimit files;
     rlim_t wanted = (rlim_t)config->connections_max + FDS_BESIDE;
 
+    /* NOLINTBEGIN(concurrency-mt-unsafe): there are no threads yet */
     (void)mallopt(M_MMAP_THRESHOLD, 65536);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 20);
     (void)mallopt(M_ARENA_MAX, 4);
+    /* NOLINTEND(concurrency-mt-unsafe) */
     if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= wanted) return;
     files.rlim_cur = files.rlim_max < wanted ? files.rlim_max : wanted;
     (void)setrlimit(RLIMIT_NOFILE, &files);
@@ -155,7 +157,7 @@ static int run(struct gate_config *config)
     if (config->signal_fd < 0 || !gate_http_init() || !try_journal(config)) return 1;
     listen_fd = gate_listener_open(&config->listen_at);
     if (listen_fd < 0) {
-        (void)fprintf(stderr, "run: cannot listen: %s\n", strerror(errno));
+        (void)fprintf(stderr, "run: cannot listen: %s\n", strerrordesc_np(errno));
         return 1;
     }
     rc = run_node(config, listen_fd);

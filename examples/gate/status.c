@@ -70,9 +70,9 @@ static enum journal_result print_status(struct journal_db *db)
 
     if (result != JOURNAL_OK) return result;
     print_lines(lines, WARD_COUNT(lines));
-    result = journal_db_reasons(db, true, print_reason, (void *)(uintptr_t) "dead");
+    result = journal_db_reasons(db, true, print_reason, (void *)"dead");
     if (result == JOURNAL_OK)
-        result = journal_db_reasons(db, false, print_reason, (void *)(uintptr_t) "waiting");
+        result = journal_db_reasons(db, false, print_reason, (void *)"waiting");
     return result;
 }
 

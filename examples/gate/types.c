@@ -6,6 +6,7 @@
  */
 #include "examples/gate/types.h"
 
+/* NOLINTBEGIN(bugprone-sizeof-expression): the sizes of pointers are meant */
 static const ward_field STORE[] = {
     WARD_FIELD(struct gate_store, BLOB, content),
     WARD_FIELD(struct gate_store, BYTES, application),
@@ -61,6 +62,7 @@ const ward_type gate_lost_type = WARD_TYPE_EMPTY("lost");
 static const ward_type *const TRAVEL[] = { &gate_check_type, &gate_checked_type,
     &gate_register_type, &gate_registered_type };
 const ward_table gate_table = { TRAVEL, WARD_COUNT(TRAVEL) };
+/* NOLINTEND(bugprone-sizeof-expression) */
 
 const char *gate_check_reason(ward_status status)
 {

@@ -33,7 +33,7 @@ static ward_status spawn_tree(ward_self *self, struct gate_config *config)
             .arg = config },
         { .name = "registrar",
             .body = gate_registrar,
-            .arg = (void *)(uintptr_t)&registrar,
+            .arg = (void *)&registrar,
             .arg_bytes = sizeof registrar },
     };
     const ward_spec worker = {

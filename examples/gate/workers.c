@@ -85,8 +85,8 @@ static int spawn_with(struct process *process, const posix_spawn_file_actions_t 
 
     (void)snprintf(check_ms, sizeof check_ms, "%lld", (long long)arg->config->check_ms);
     if (!census_of(census, sizeof census, arg)) argv[WARD_COUNT(argv) - 3] = NULL;
-    return posix_spawn(&process->pid, "/proc/self/exe", files, attributes,
-        (char *const *)(uintptr_t)argv, environ);
+    return posix_spawn(
+        &process->pid, "/proc/self/exe", files, attributes, (char *const *)argv, environ);
 }
 
 static int spawn_process(struct process *process, int input, const struct gate_workers_arg *arg)
@@ -132,7 +132,7 @@ static ward_status start_process(
         gate_log(&arg->config->log, "%s is process %ld", arg->name, (long)process->pid);
         return WARD_OK;
     }
-    gate_log(&arg->config->log, "%s cannot be started: %s", arg->name, strerror(error));
+    gate_log(&arg->config->log, "%s cannot be started: %s", arg->name, strerrordesc_np(error));
     return WARD_EFAIL;
 }
 

@@ -9,7 +9,7 @@
 # Usage: tests/e2e/gate_hang.sh BUILD
 . "$(dirname "$0")/lib.sh"
 begin "$1" gate_hang
-options=(--workers 1 --retry-ms 300 --retry-max-ms 1000 --check-ms 500 --attempts 100)
+options=(--retry-ms 300 --retry-max-ms 1000 --check-ms 500 --attempts 100)
 
 load() {
     messages 1000 50 "$1" >"$1.hl7"
@@ -18,7 +18,7 @@ load() {
 }
 
 start_terms
-start_gate "${options[@]}"
+start_gate --workers 1 "${options[@]}"
 wait_for 10 registered 1 || give_up "the worker does not register"
 load warm
 wait_for 30 queue_is_empty
@@ -50,4 +50,25 @@ awk -v well="$(p99_of answer.out)" -v ill="$(p99_of hang.out)" \
     'BEGIN { printf "hang / answer: %.2f\n", ill / well; exit ill > 5 * well + 50 }' ||
     fail "acknowledgements are slow while the service hangs"
 echo "retried: $(figure retried), queued when it was well again: $waiting"
+stop_gate 15
+
+# The same without workers: the checks are actors of the gate then, and seen in its census. What
+# is tried too often is dead, with the reason.
+start_gate --workers 0 --retry-ms 100 --retry-max-ms 100 --check-ms 200 --attempts 3
+sites >sites.before
+mode hang
+load inside
+checking() { sites | grep -q 'desk.c'; }
+wait_for 10 checking || fail "no check is seen in the census"
+some_dead() { [ "$(figure dead)" -gt 20 ]; }
+wait_for 20 some_dead || fail "no message is dead after three tries"
+mode answer
+wait_for 60 queue_is_empty || fail "$(figure queued) messages are still queued"
+expect_figure received 7000
+[ $(($(figure "done") + $(figure dead))) -eq 7000 ] || fail "not every message is done or dead"
+"$gate" status --journal gate.db | grep -q '^  dead.*: the terminology service did not answer' ||
+    fail "the dead have no reason"
+expect_kept ids
+expect_no_faults
+expect_same_sites sites.before
 stop_gate 15

@@ -27,6 +27,11 @@ finish() {
         kill -KILL "$pid" 2>/dev/null
     done
     wait 2>/dev/null
+    # Of gates that were killed, and of workers, it is the only sign.
+    if grep -qs 'Sanitizer: \|runtime error: \|ssertion' gate.err; then
+        fail "the gate or a worker says:"
+        grep -A 30 'Sanitizer: \|runtime error: \|ssertion' gate.err >&2
+    fi
     if [ "$failures" -ne 0 ] && [ -f gate.err ]; then
         echo "$drill: the gate's last lines:" >&2
         tail -n 20 gate.err >&2
@@ -114,7 +119,7 @@ stop_gate() {
 
 # figure NAME: a number from gate status.
 figure() {
-    "$gate" status --journal gate.db | awk -v name="$1" '$1 == name { print $2 }'
+    "$gate" status --journal gate.db | awk -v name="$1" '!/^ / && $1 == name { print $2 }'
 }
 
 expect_figure() {

@@ -75,7 +75,8 @@ static ward_status send_many(ward_self *self)
 {
     ward_status rc = WARD_OK;
 
-    for (int i = 0; !rc && i < MANY; i++) rc = send_beside(self);
+    for (int i = 0; !rc && i < MANY; i++)
+        rc = send_beside(self);
     return rc;
 }
 
@@ -133,7 +134,8 @@ static ward_status keep(ward_self *self)
         if (!rc) CHECK_IS(ward_receive(self, &msg, WARD_FOREVER), WARD_OK);
         if (!rc) rc = ward_keep(self, &kept[i], msg);
     }
-    for (int i = 0; i < 3; i++) ward_drop(self, kept[i]); /* the others end with the actor */
+    for (int i = 0; i < 3; i++)
+        ward_drop(self, kept[i]); /* the others end with the actor */
     return rc;
 }
 
@@ -200,15 +202,25 @@ static ward_status join(ward_self *self)
     ward_ref refs[3];
     ward_status rc = WARD_OK;
 
-    for (int i = 0; !rc && i < 3; i++) rc = ward_spawn_at(self, &refs[i], &spec, WARD_HERE);
+    for (int i = 0; !rc && i < 3; i++)
+        rc = ward_spawn_at(self, &refs[i], &spec, WARD_HERE);
     return rc ? rc : ward_join(self, refs, 3, WARD_FOREVER);
 }
 
 static const struct scenario scenarios[] = {
-    { "send", send_beside }, { "send many", send_many }, { "send and park", send_parked },
-    { "ask", ask }, { "monitor", monitor }, { "timer", timer }, { "keep", keep },
-    { "forward", forward }, { "defer", defer }, { "alloc", alloc }, { "textf", textf },
-    { "blob", blob }, { "join", join },
+    { "send", send_beside },
+    { "send many", send_many },
+    { "send and park", send_parked },
+    { "ask", ask },
+    { "monitor", monitor },
+    { "timer", timer },
+    { "keep", keep },
+    { "forward", forward },
+    { "defer", defer },
+    { "alloc", alloc },
+    { "textf", textf },
+    { "blob", blob },
+    { "join", join },
 };
 
 /* -- a run ------------------------------------------------------------------------------------- */
@@ -294,10 +306,12 @@ static void run_threads(void)
         _Atomic uint32_t *at = &counted;
         ward_node *node = check_open(&(ward_opts){ .workers = 1 });
         struct ward__heap *heap = &node->heap;
-        ward_spec handler = { .handle = count, .arg = &at, .arg_bytes = sizeof at,
-            .blocking = true };
-        ward_spec body = { .body = count_once, .arg = &at, .arg_bytes = sizeof at,
-            .blocking = true };
+        ward_spec handler = {
+            .handle = count, .arg = &at, .arg_bytes = sizeof at, .blocking = true
+        };
+        ward_spec body = {
+            .body = count_once, .arg = &at, .arg_bytes = sizeof at, .blocking = true
+        };
         ward_ref refs[2];
         ward_status rc;
 
@@ -308,7 +322,8 @@ static void run_threads(void)
         CHECK(rc == WARD_OK || rc == WARD_ENOMEM);
         ward__store(&heap->fail_in, -1);
         if (rc) CHECK_IS(ward_send(ward_outside(node), refs[0], &TEXT, words), WARD_OK);
-        while (atomic_load(&counted) < 1) usleep(1000);
+        while (atomic_load(&counted) < 1)
+            usleep(1000);
         ward__store(&heap->fail_in, n);
         rc = ward_spawn_at(ward_outside(node), &refs[1], &body, WARD_HERE);
         CHECK(rc == WARD_OK || rc == WARD_ENOMEM);
@@ -327,7 +342,9 @@ static void run_attach(void)
     bool over = false;
 
     for (int64_t n = 0; !over && CHECK(n < N_MAX); n++) {
-        ward_spec spec = { .name = "host", .arg = (void *)(uintptr_t)words, .arg_bytes = 20,
+        ward_spec spec = { .name = "host",
+            .arg = (void *)(uintptr_t)words,
+            .arg_bytes = 20,
             .mailbox_max = (uint32_t)n + 1 }; /* another spec each time */
         ward_self *self;
         ward_status rc;
@@ -345,7 +362,8 @@ static void run_attach(void)
 int main(void)
 {
     check_begin("fault/calls");
-    for (size_t i = 0; i < WARD_COUNT(scenarios); i++) run_all(&scenarios[i]);
+    for (size_t i = 0; i < WARD_COUNT(scenarios); i++)
+        run_all(&scenarios[i]);
     run_attach();
     run_threads();
     return check_end();

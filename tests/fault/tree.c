@@ -73,12 +73,20 @@ static ward_status fail_later(ward_self *self)
 
 static ward_spec child_of(const char *name, bool body, struct world **world)
 {
-    ward_spec spec = { .name = name, .start = start, .cleanup = clean_up, .state_bytes = 64,
-        .arg = world, .arg_bytes = sizeof *world, .backoff_ms = 1, .backoff_max_ms = 4,
+    ward_spec spec = { .name = name,
+        .start = start,
+        .cleanup = clean_up,
+        .state_bytes = 64,
+        .arg = world,
+        .arg_bytes = sizeof *world,
+        .backoff_ms = 1,
+        .backoff_max_ms = 4,
         .restarts_max = WARD_UNLIMITED };
 
-    if (body) spec.body = fail_later;
-    else spec.handle = fail;
+    if (body)
+        spec.body = fail_later;
+    else
+        spec.handle = fail;
     if (body) spec.stack_bytes = 100000; /* of its own */
     return spec;
 }
@@ -103,10 +111,16 @@ static ward_status spawn_tree(ward_self *self, ward_ref *ref, struct world *worl
 {
     ward_spec below[2] = { child_of("low", false, &world), child_of("lower", true, &world) };
     ward_spec children[3] = { child_of("a", false, &world), child_of("b", true, &world),
-        { .name = "c", .children = WARD_CHILDREN(below), .strategy = WARD_ONE_FOR_ALL,
-            .restarts_max = WARD_UNLIMITED, .backoff_ms = 1, .backoff_max_ms = 4 } };
-    ward_spec tree = { .name = "tree", .children = WARD_CHILDREN(children),
-        .strategy = WARD_REST_FOR_ONE, .restarts_max = WARD_UNLIMITED };
+        { .name = "c",
+            .children = WARD_CHILDREN(below),
+            .strategy = WARD_ONE_FOR_ALL,
+            .restarts_max = WARD_UNLIMITED,
+            .backoff_ms = 1,
+            .backoff_max_ms = 4 } };
+    ward_spec tree = { .name = "tree",
+        .children = WARD_CHILDREN(children),
+        .strategy = WARD_REST_FOR_ONE,
+        .restarts_max = WARD_UNLIMITED };
 
     return ward_spawn_at(self, ref, &tree, WARD_HERE);
 }
@@ -199,8 +213,8 @@ static void run_all(const struct scenario *scenario)
         for (world.n = 0; !world.over && CHECK(world.n < N_MAX); world.n++) {
             CHECK_IS(ward_run(run, &(ward_opts){ .arg = &world, .sim_seed = seed }), WARD_OK);
             if (!CHECK_IS(world.live, 0))
-                fprintf(stderr, "%s, seed %llu, n %lld\n", scenario->name,
-                    (unsigned long long)seed, (long long)world.n);
+                fprintf(stderr, "%s, seed %llu, n %lld\n", scenario->name, (unsigned long long)seed,
+                    (long long)world.n);
             world.live = 0;
             most = world.n > most ? world.n : most;
         }
@@ -252,8 +266,7 @@ static void run_open(void)
         struct lack lack = { .left = n };
 
         rc = ward_run(do_nothing,
-            &(ward_opts){
-                .hook = &lack, .alloc = fail_in_time, .on_event = ignore, .workers = 2 });
+            &(ward_opts){ .hook = &lack, .alloc = fail_in_time, .on_event = ignore, .workers = 2 });
         CHECK_IS(lack.blocks, 0);
     }
     CHECK_IS(rc, WARD_OK);
@@ -262,7 +275,8 @@ static void run_open(void)
 int main(void)
 {
     check_begin("fault/tree");
-    for (size_t i = 0; i < WARD_COUNT(scenarios); i++) run_all(&scenarios[i]);
+    for (size_t i = 0; i < WARD_COUNT(scenarios); i++)
+        run_all(&scenarios[i]);
     run_open();
     return check_end();
 }

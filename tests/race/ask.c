@@ -86,19 +86,23 @@ static ward_status be_silent(ward_self *self)
 static void count(struct world *world, ward_status rc)
 {
     ward__add(&world->asked, 1);
-    if (rc == WARD_OK) ward__add(&world->answered, 1);
-    else if (rc == WARD_ETIMEDOUT) ward__add(&world->timed_out, 1);
-    else if (rc == WARD_ENOREPLY) ward__add(&world->broken, 1);
-    else if (CHECK_IS(rc, WARD_EGONE)) ward__add(&world->gone, 1);
+    if (rc == WARD_OK)
+        ward__add(&world->answered, 1);
+    else if (rc == WARD_ETIMEDOUT)
+        ward__add(&world->timed_out, 1);
+    else if (rc == WARD_ENOREPLY)
+        ward__add(&world->broken, 1);
+    else if (CHECK_IS(rc, WARD_EGONE))
+        ward__add(&world->gone, 1);
 }
 
 static void ask_once(ward_self *self, struct world *world, uint64_t n)
 {
-    ward_ref to = n % 1000 == 0 ? world->silent
-        : n % 97 == 0           ? world->dead
-        : n % 128 == 3          ? world->failing
-        : n % 8 == 1            ? world->late
-                                : world->quick;
+    ward_ref to = n % 1000 == 0  ? world->silent
+                  : n % 97 == 0  ? world->dead
+                  : n % 128 == 3 ? world->failing
+                  : n % 8 == 1   ? world->late
+                                 : world->quick;
     ward_deadline by = ward_in_ms(self, n % 3 == 0 ? 1 + (int64_t)(n % 4) : 5);
     struct number number = { n };
     const ward_msg *got = NULL, *none;
@@ -118,7 +122,8 @@ static void ask_all(ward_self *self, uint64_t from, uint64_t each)
 {
     struct world *world = world_of(self);
 
-    for (uint64_t i = 0; i < each; i++) ask_once(self, world, from + i);
+    for (uint64_t i = 0; i < each; i++)
+        ask_once(self, world, from + i);
 }
 
 static ward_status asker(ward_self *self)
@@ -149,25 +154,34 @@ static ward_status run(ward_self *self)
 {
     static struct world world;
     struct world *at = &world;
-    ward_spec failing = { .name = "failing", .handle = fail_at_times, .mailbox_max = 4, .arg = &at,
-        .arg_bytes = sizeof at, .backoff_ms = 1, .backoff_max_ms = 1, .restarts_max = WARD_UNLIMITED };
-    ward_spec tree = { .name = "tree", .children = { &failing, 1, sizeof failing },
+    ward_spec failing = { .name = "failing",
+        .handle = fail_at_times,
+        .mailbox_max = 4,
+        .arg = &at,
+        .arg_bytes = sizeof at,
+        .backoff_ms = 1,
+        .backoff_max_ms = 1,
         .restarts_max = WARD_UNLIMITED };
+    ward_spec tree = {
+        .name = "tree", .children = { &failing, 1, sizeof failing }, .restarts_max = WARD_UNLIMITED
+    };
     ward_ref all[ASKERS + THREADS], ref;
 
     world.quick = begin(self, (ward_spec){ .handle = be_quick, .mailbox_max = 3 }, at);
-    world.late = begin(self,
-        (ward_spec){ .handle = be_late, .mailbox_max = 16, .state_bytes = 128 }, at);
+    world.late =
+        begin(self, (ward_spec){ .handle = be_late, .mailbox_max = 16, .state_bytes = 128 }, at);
     world.silent = begin(self, (ward_spec){ .body = be_silent, .mailbox_max = 1 }, at);
     world.dead = begin(self, (ward_spec){ .handle = be_quick }, at);
     ward_cancel(self, world.dead);
     CHECK_IS(ward_join(self, &world.dead, 1, WARD_FOREVER), WARD_OK);
     CHECK_IS(ward_spawn_at(self, &ref, &tree, WARD_HERE), WARD_OK);
     CHECK_IS(ward_find(self, &world.failing, "tree/failing", WARD_FOREVER), WARD_OK);
-    for (int i = 0; i < ASKERS; i++) all[i] = begin(self, (ward_spec){ .body = asker }, at);
+    for (int i = 0; i < ASKERS; i++)
+        all[i] = begin(self, (ward_spec){ .body = asker }, at);
     for (int i = ASKERS; i < ASKERS + THREADS; i++)
         all[i] = begin(self, (ward_spec){ .body = asker_apart, .blocking = true }, at);
-    for (uint64_t i = 0; i < SCALED(EACH / 20); i++) ask_once(self, at, i);
+    for (uint64_t i = 0; i < SCALED(EACH / 20); i++)
+        ask_once(self, at, i);
     CHECK_IS(ward_join(self, all, ASKERS + THREADS, WARD_FOREVER), WARD_OK);
     CHECK_IS(world.asked, world.answered + world.timed_out + world.broken + world.gone);
     CHECK(world.gone > 0 && world.broken > 0 && world.timed_out > 0 && world.answered > 0);

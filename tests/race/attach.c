@@ -51,8 +51,10 @@ static void *produce_outside(void *arg)
     for (uint32_t i = 0; i < SCALED(EACH); i++) {
         ward_status rc = ward_send(self, world->to, &NUMBER, &i);
 
-        if (rc == WARD_OK) ward__add(&world->sent, 1);
-        else CHECK_IS(rc, WARD_EFULL);
+        if (rc == WARD_OK)
+            ward__add(&world->sent, 1);
+        else
+            CHECK_IS(rc, WARD_EFULL);
     }
     return NULL;
 }
@@ -68,8 +70,10 @@ static uint64_t take(ward_self *self, enum manner manner)
 
     do {
         rc = ward_receive(self, &msg, WARD_NOW);
-        if (rc == WARD_OK) taken++;
-        else CHECK_IS(rc, WARD_ETIMEDOUT);
+        if (rc == WARD_OK)
+            taken++;
+        else
+            CHECK_IS(rc, WARD_ETIMEDOUT);
     } while (rc == WARD_OK && manner != ONE);
     if (manner != MIXED) return taken;
     rc = ward_receive(self, &msg, ward_in_ms(self, 1)); /* may take the mailbox back with nothing */
@@ -99,7 +103,8 @@ static void run_fd(enum manner manner)
         if (!CHECK_IS(poll(&fd, 1, POLL_MS), 1)) break;
         taken += take(self, manner);
     }
-    for (int i = 0; i < OUTSIDE; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < OUTSIDE; i++)
+        pthread_join(threads[i], NULL);
     while (!joined) {
         taken += take(self, ALL);
         joined = ward_join(self, producers, PRODUCERS, ward_in_ms(self, 1)) == WARD_OK;
@@ -110,6 +115,47 @@ static void run_fd(enum manner manner)
     printf("manner %d: %llu taken\n", (int)manner, (unsigned long long)taken);
     ward_detach(self);
     check_close(world.node);
+}
+
+/* -- kept, and a full mailbox ------------------------------------------------------------------ */
+
+static ward_status send_one(ward_self *self)
+{
+    uint32_t number = 7;
+
+    return ward_send_by(self, *(const ward_ref *)ward_arg(self), &NUMBER, &number, WARD_FOREVER);
+}
+
+/* It keeps what fills its mailbox and gives it up; a sender parks; what it drops lets that in. */
+static void run_kept(void)
+{
+    ward_node *node = check_open(&(ward_opts){ .workers = 1 });
+    struct pollfd fd = { .events = POLLIN };
+    const ward_msg *msg;
+    ward_msg *kept;
+    ward_self *self;
+    ward_ref me, sender;
+
+    CHECK_IS(ward_attach(node, &self, &(ward_spec){ .mailbox_max = 1 }), WARD_OK);
+    me = ward_me(self);
+    fd.fd = ward_mail_fd(self);
+    for (int i = 0; i < SCALED(ROUNDS) / 4; i++) {
+        ward_spec spec = { .body = send_one, .arg = &me, .arg_bytes = sizeof me };
+
+        CHECK_IS(ward_send(self, me, &NUMBER, &(uint32_t){ 1 }), WARD_OK);
+        CHECK_IS(ward_receive(self, &msg, WARD_FOREVER), WARD_OK);
+        CHECK_IS(ward_keep(self, &kept, msg), WARD_OK);
+        CHECK_IS(ward_receive(self, &msg, WARD_NOW), WARD_ETIMEDOUT);
+        CHECK_IS(ward_spawn_at(self, &sender, &spec, WARD_HERE), WARD_OK);
+        CHECK_IS(ward_join(self, &sender, 1, ward_in_ms(self, i % 2)), WARD_ETIMEDOUT);
+        CHECK_IS(ward_receive(self, &msg, WARD_NOW), WARD_ETIMEDOUT);
+        ward_drop(self, kept);
+        CHECK_IS(poll(&fd, 1, POLL_MS), 1);
+        CHECK_IS(ward_receive(self, &msg, WARD_FOREVER), WARD_OK);
+        CHECK_IS(ward_join(self, &sender, 1, WARD_FOREVER), WARD_OK);
+    }
+    ward_detach(self);
+    check_close(node);
 }
 
 /* -- attach, detach ---------------------------------------------------------------------------- */
@@ -164,10 +210,13 @@ static void run_hosts(void)
     pthread_mutex_init(&world.lock, NULL);
     for (int i = 0; i < HOSTS; i++)
         CHECK_IS(pthread_create(&hosts[i], NULL, come_and_go, &world), 0);
-    for (int i = 0; i < 2; i++) CHECK_IS(pthread_create(&senders[i], NULL, send_on, &world), 0);
-    for (int i = 0; i < HOSTS; i++) pthread_join(hosts[i], NULL);
+    for (int i = 0; i < 2; i++)
+        CHECK_IS(pthread_create(&senders[i], NULL, send_on, &world), 0);
+    for (int i = 0; i < HOSTS; i++)
+        pthread_join(hosts[i], NULL);
     atomic_store(&world.over, true);
-    for (int i = 0; i < 2; i++) pthread_join(senders[i], NULL);
+    for (int i = 0; i < 2; i++)
+        pthread_join(senders[i], NULL);
     check_close(world.node);
     pthread_mutex_destroy(&world.lock);
 }
@@ -175,7 +224,9 @@ static void run_hosts(void)
 int main(void)
 {
     check_begin("attach");
-    for (int manner = ALL; manner <= MIXED; manner++) run_fd((enum manner)manner);
+    for (int manner = ALL; manner <= MIXED; manner++)
+        run_fd((enum manner)manner);
+    run_kept();
     run_hosts();
     return check_end();
 }

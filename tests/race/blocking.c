@@ -51,8 +51,10 @@ static ward_status block(ward_self *self, const ward_msg *msg)
     uint32_t now = ward__add(&world->inside, 1) + 1, most = atomic_load(&world->most);
     char byte;
 
-    while (now > most && !atomic_compare_exchange_weak(&world->most, &most, now)) { }
-    if (*(const uint32_t *)ward_value(msg, &NUMBER) == 0) CHECK_IS(read(world->pipe[0], &byte, 1), 1);
+    while (now > most && !atomic_compare_exchange_weak(&world->most, &most, now)) {
+    }
+    if (*(const uint32_t *)ward_value(msg, &NUMBER) == 0)
+        CHECK_IS(read(world->pipe[0], &byte, 1), 1);
     ward__sub(&world->inside, 1);
     ward__add(&world->handled, 1);
     return WARD_OK;
@@ -67,15 +69,18 @@ static void run_handlers(ward_self *self, struct world *world)
         world->handlers[i] = begin(self, (ward_spec){ .handle = block, .blocking = true }, world);
         CHECK_IS(ward_send(self, world->handlers[i], &NUMBER, &zero), WARD_OK);
     }
-    while (atomic_load(&world->inside) < POOL) CHECK_IS(ward_sleep(self, ward_in_ms(self, 1)), WARD_OK);
+    while (atomic_load(&world->inside) < POOL)
+        CHECK_IS(ward_sleep(self, ward_in_ms(self, 1)), WARD_OK);
     for (uint32_t i = 0; i < 100; i++)
         CHECK_IS(ward_ask(self, &answer, world->echo, &NUMBER, &i, WARD_FOREVER), WARD_OK);
     CHECK_IS(world->handled, 0);
-    for (int i = 0; i < HANDLERS; i++) CHECK_IS(write(world->pipe[1], "x", 1), 1);
+    for (int i = 0; i < HANDLERS; i++)
+        CHECK_IS(write(world->pipe[1], "x", 1), 1);
     for (uint32_t n = 0; n < SCALED(EACH); n++)
         for (int i = 0; i < HANDLERS; i++)
             CHECK_IS(ward_send_by(self, world->handlers[i], &NUMBER, &one, WARD_FOREVER), WARD_OK);
-    for (int i = 0; i < HANDLERS; i++) ward_close_mail(self, world->handlers[i]);
+    for (int i = 0; i < HANDLERS; i++)
+        ward_close_mail(self, world->handlers[i]);
     CHECK_IS(ward_join(self, world->handlers, HANDLERS, WARD_FOREVER), WARD_OK);
     CHECK_IS(world->handled, HANDLERS * (SCALED(EACH) + 1));
     CHECK_IS(world->most, POOL);

@@ -110,7 +110,8 @@ static void storm(ward_self *self, struct world *world)
         if (spawned % 3 == 0) ward_cancel(self, *at); /* maybe before it ever ran */
         if (spawned % 16 == 0) CHECK_IS(ward_sleep(self, ward_in_ms(self, 1)), WARD_OK);
     }
-    for (int i = 0; i < ALIVE; i++) ward_cancel(self, alive[i]);
+    for (int i = 0; i < ALIVE; i++)
+        ward_cancel(self, alive[i]);
     CHECK_IS(ward_join(self, alive, ALIVE, WARD_FOREVER), WARD_OK);
     CHECK(world->ended <= spawned);
     printf("%u cancelled, %u of them in a wait\n", spawned, world->ended);
@@ -174,11 +175,13 @@ static void chains(ward_self *self, struct world *world)
         uint32_t waits = atomic_load(&world->waits);
         ward_ref askers[3];
 
-        for (int i = 0; i < 3; i++) askers[i] = begin(self, (ward_spec){ .body = ask_first }, world);
+        for (int i = 0; i < 3; i++)
+            askers[i] = begin(self, (ward_spec){ .body = ask_first }, world);
         if (made % 2) /* else it may be cancelled before its question is taken */
             while (atomic_load(&world->waits) == waits)
                 CHECK_IS(ward_checkpoint(self), WARD_OK);
-        for (int i = 0; i < 3; i++) ward_cancel(self, askers[i]);
+        for (int i = 0; i < 3; i++)
+            ward_cancel(self, askers[i]);
         CHECK_IS(ward_join(self, askers, 3, WARD_FOREVER), WARD_OK);
     }
     ward_cancel(self, world->middle);

@@ -53,8 +53,8 @@ static void note(void *hook, const ward_event *event)
 static ward_node *open_in(struct world *world, uint32_t workers)
 {
     memset(world, 0, sizeof *world);
-    world->node = check_open(&(ward_opts){
-        .workers = workers, .hook = world, .alloc = counted, .on_event = note });
+    world->node = check_open(
+        &(ward_opts){ .workers = workers, .hook = world, .alloc = counted, .on_event = note });
     return world->node;
 }
 
@@ -86,7 +86,8 @@ static ward_status hang_then_try(ward_self *self)
     ward_ref ref;
 
     ward__add(&world->hanging, 1);
-    while (!atomic_load(&world->released)) { }
+    while (!atomic_load(&world->released)) {
+    }
     for (int i = 0; i < 3; i++)
         if (ward_send(self, ward_me(self), &WORK, words) == WARD_EFENCED)
             ward__add(&world->refused, 1);
@@ -124,7 +125,8 @@ static ward_status close_in(struct world *world, int64_t ms, size_t *abandoned)
 static void let_go(struct world *world)
 {
     atomic_store(&world->released, true);
-    while (atomic_load(&world->blocks) > 0) nap(); /* the last to leave frees the node */
+    while (atomic_load(&world->blocks) > 0)
+        nap(); /* the last to leave frees the node */
 }
 
 /* Two bodies, a thread's body and two handlers hang for ever; three others end well. */
@@ -140,11 +142,13 @@ static void run_stuck(uint32_t workers)
             &world);
     for (int i = 0; i < 2; i++) {
         handlers[i] = begin(self,
-            (ward_spec){ .handle = hang_in_handler, .cleanup = cleaned, .blocking = i == 1 }, &world);
+            (ward_spec){ .handle = hang_in_handler, .cleanup = cleaned, .blocking = i == 1 },
+            &world);
         CHECK_IS(ward_send(self, handlers[i], &WORK, words), WARD_OK);
         CHECK_IS(ward_send(self, handlers[i], &WORK, words), WARD_OK); /* stays in the mailbox */
     }
-    while (atomic_load(&world.hanging) < 5) nap();
+    while (atomic_load(&world.hanging) < 5)
+        nap();
     CHECK_IS(close_in(&world, CLOSE_MS, &abandoned), WARD_ETIMEDOUT);
     CHECK_IS(abandoned, 5);
     CHECK_IS(world.named, 5);
@@ -190,11 +194,15 @@ static void run_crowd(uint32_t round)
 
     for (int i = 0; i < CROWD; i++)
         world.others[i] = begin(self,
-            (ward_spec){ .body = chatter, .mailbox_max = 1 + (uint32_t)i % 4,
-                .restart = WARD_TEMPORARY, .blocking = i % 8 == 0 },
+            (ward_spec){ .body = chatter,
+                .mailbox_max = 1 + (uint32_t)i % 4,
+                .restart = WARD_TEMPORARY,
+                .blocking = i % 8 == 0 },
             &world);
-    for (int i = 0; i < CROWD; i++) (void)!ward_send(self, world.others[i], &WORK, words);
-    for (uint32_t i = 0; i < round % 8; i++) nap();
+    for (int i = 0; i < CROWD; i++)
+        (void)!ward_send(self, world.others[i], &WORK, words);
+    for (uint32_t i = 0; i < round % 8; i++)
+        nap();
     rc = close_in(&world, round % 4, &abandoned);
     CHECK_IS(rc, abandoned ? WARD_ETIMEDOUT : WARD_OK);
     let_go(&world);
@@ -226,11 +234,14 @@ static void run_hosts(void)
     size_t abandoned = 1;
 
     (void)open_in(&world, 1);
-    for (int i = 0; i < HOSTS; i++) CHECK_IS(pthread_create(&hosts[i], NULL, be_told, &world), 0);
-    while (atomic_load(&world.hanging) < HOSTS) nap();
+    for (int i = 0; i < HOSTS; i++)
+        CHECK_IS(pthread_create(&hosts[i], NULL, be_told, &world), 0);
+    while (atomic_load(&world.hanging) < HOSTS)
+        nap();
     CHECK_IS(close_in(&world, 20000, &abandoned), WARD_OK);
     CHECK_IS(abandoned, 0);
-    for (int i = 0; i < HOSTS; i++) pthread_join(hosts[i], NULL);
+    for (int i = 0; i < HOSTS; i++)
+        pthread_join(hosts[i], NULL);
     CHECK_IS(world.blocks, 0);
 }
 
@@ -249,7 +260,8 @@ static void *come_late(void *arg)
     begin(self, (ward_spec){ .body = rest }, world);
     begin(self, (ward_spec){ .body = hang_then_try }, world);
     ward__add(&world->hanging, 1);
-    while (!atomic_load(&world->released)) nap();
+    while (!atomic_load(&world->released))
+        nap();
     CHECK_IS(ward_sleep(self, WARD_FOREVER), WARD_ECANCELED);
     ward_detach(self);
     return NULL;
@@ -263,7 +275,8 @@ static void run_late_host(void)
 
     (void)open_in(&world, 1);
     CHECK_IS(pthread_create(&host, NULL, come_late, &world), 0);
-    while (atomic_load(&world.hanging) < 2) nap();
+    while (atomic_load(&world.hanging) < 2)
+        nap();
     CHECK_IS(close_in(&world, CLOSE_MS, &abandoned), WARD_ETIMEDOUT);
     CHECK_IS(abandoned, 2);
     let_go(&world);
@@ -298,7 +311,8 @@ static void run_refused(void)
     for (int i = 0; i < 2; i++)
         refs[i] = begin(self, (ward_spec){ .body = close_here, .blocking = i == 1 }, &world);
     for (int i = 2; i < 4; i++) {
-        refs[i] = begin(self, (ward_spec){ .handle = close_in_handler, .blocking = i == 3 }, &world);
+        refs[i] =
+            begin(self, (ward_spec){ .handle = close_in_handler, .blocking = i == 3 }, &world);
         CHECK_IS(ward_send(self, refs[i], &WORK, words), WARD_OK);
     }
     CHECK_IS(ward_join(self, refs, 4, WARD_FOREVER), WARD_OK);
@@ -316,6 +330,7 @@ int main(void)
     run_stuck(2);
     run_hosts();
     run_late_host();
-    for (uint32_t round = 0; round < SCALED(ROUNDS) + 8; round++) run_crowd(round);
+    for (uint32_t round = 0; round < SCALED(ROUNDS) + 8; round++)
+        run_crowd(round);
     return check_end();
 }

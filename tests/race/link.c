@@ -112,6 +112,15 @@ static ward_status ask_chain(ward_self *self)
         self, &answer, *(ward_ref *)ward_arg(self), &NOTE, &note, ward_in_ms(self, 60000));
 }
 
+static ward_status ask_relay(ward_self *self)
+{
+    const ward_ref *at = ward_arg(self);
+    const ward_msg *answer;
+    struct note note = { .back = at[0] };
+
+    return ward_ask(self, &answer, at[1], &NOTE, &note, ward_in_ms(self, 60000));
+}
+
 static int hands_full(ward_node *node)
 {
     uint32_t used = ward__load_acq(&node->slots_used);
@@ -137,6 +146,26 @@ static void cancelling_reaches_who_works_for_it(struct pair *pair)
     if (CHECK_IS(ward_ask(pair->self, &answer, at, &COUNT, "?", soon(pair)), WARD_OK))
         CHECK(strcmp(ward_text(answer), "1") == 0);
     EVENTUALLY(hands_full(pair->site) == 0);
+}
+
+/* The desk's own relay passes it on to the site; the end of the asker follows it there. */
+static void cancelling_follows_what_was_forwarded(struct pair *pair)
+{
+    ward_ref passes, asker, at[2] = { find(pair, "hang") };
+
+    CHECK_IS(ward_spawn(pair->self, &passes, &(ward_spec){ .name = "relay", .handle = relay }), 0);
+    at[1] = passes;
+    CHECK_IS(
+        ward_spawn(pair->self, &asker,
+            &(ward_spec){ .name = "asker", .body = ask_relay, .arg = at, .arg_bytes = sizeof at }),
+        WARD_OK);
+    EVENTUALLY(hands_full(pair->site) == 1 && asks_out(pair->desk) == 1);
+    ward_cancel(pair->self, asker);
+    CHECK_IS(ward_join(pair->self, &asker, 1, soon(pair)), WARD_OK);
+    EVENTUALLY(hands_full(pair->site) == 0);
+    CHECK_IS(asks_out(pair->desk), 0);
+    ward_cancel(pair->self, passes);
+    CHECK_IS(ward_join(pair->self, &passes, 1, soon(pair)), WARD_OK);
 }
 
 /* -- refusals ---------------------------------------------------------------------------------- */
@@ -413,9 +442,9 @@ static void addresses_are_checked(void)
 
 static void strangers_are_refused(bool tcp)
 {
-    struct counted at_other = { 0 };
+    struct counted at_other = { 0 }, at_twin = { 0 };
     struct pair pair = { 0 };
-    ward_node *other = open_node("desk", &at_other);
+    ward_node *other = open_node("desk", &at_other), *twin = open_node("site", &at_twin);
     char own[WARD__URL_MAX];
 
     new_url(pair.url, tcp);
@@ -430,8 +459,12 @@ static void strangers_are_refused(bool tcp)
     CHECK_IS(ward_connect(other, pair.url, &(ward_link_opts){ .peer = "sight" }), WARD_OK);
     EVENTUALLY(at_other.denied > 1);
     CHECK_IS(at_other.ups, 0);
+    CHECK_IS(ward_connect(twin, pair.url, NULL), WARD_OK); /* both have one name */
+    EVENTUALLY(at_twin.denied > 0);
+    check_close(twin);
     CHECK_IS(ward_listen(pair.site, own, NULL), WARD_OK);
     CHECK_IS(ward_connect(pair.site, own, NULL), WARD_OK); /* with itself */
+    pair.at_site.denied = 0;
     EVENTUALLY(pair.at_site.denied > 0);
     CHECK_IS(sessions_up(pair.site), 1);
     CHECK_IS(pair.at_desk.downs, 0);
@@ -482,6 +515,7 @@ static void in_one_pair(bool tcp)
     a_question_is_forwarded_over_links(&pair);
     a_question_ends_at_its_deadline(&pair);
     cancelling_reaches_who_works_for_it(&pair);
+    cancelling_follows_what_was_forwarded(&pair);
     what_cannot_travel_is_refused(&pair);
     down_comes_once_after_the_mail(&pair);
     demonitored_is_not_told(&pair);

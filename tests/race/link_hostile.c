@@ -32,7 +32,7 @@ static int dial(const char *url)
 
     if (fd < 0) return -1;
     in.sin_port = htons((uint16_t)atoi(strrchr(url, ':') + 1));
-    if (!tcp) snprintf(un.sun_path, sizeof un.sun_path, "%s", url + strlen("ipc://"));
+    if (!tcp) strncpy(un.sun_path, url + strlen("ipc://"), sizeof un.sun_path - 1);
     failed = connect(fd, tcp ? (void *)&in : (void *)&un, tcp ? sizeof in : sizeof un);
     if (!failed) return fd;
     close(fd);
@@ -86,6 +86,21 @@ static bool is_closed(const struct enemy *enemy)
 
     while (poll(&poller, 1, ANSWER_MS) == 1)
         if (recv(enemy->fd, bytes, sizeof bytes, 0) <= 0) return true;
+    return false;
+}
+
+/* The same of a peer that is not silent. */
+static bool is_closed_though_alive(struct enemy *enemy)
+{
+    static const struct ward__frame ping = { .kind = WARD__FRAME_PING };
+
+    for (int i = 0; i < ANSWER_MS / 100; i++) {
+        struct pollfd poller = { .fd = enemy->fd, .events = POLLIN };
+        char bytes[4096];
+        put(enemy, &ping);
+        while (poll(&poller, 1, 100) == 1)
+            if (recv(enemy->fd, bytes, sizeof bytes, 0) <= 0) return true;
+    }
     return false;
 }
 
@@ -270,8 +285,51 @@ static void made_up_frames_are_survived(const char *url, ward_ref hang)
     CHECK(await(&enemy, WARD__FRAME_FOUND, WARD_EINVAL));
     put(&enemy, &ask);
     put(&enemy, &ask); /* that id is open */
-    CHECK(is_closed(&enemy));
+    CHECK(is_closed_though_alive(&enemy));
     enemy_close(&enemy);
+}
+
+static ward_status ask_desk(ward_self *self)
+{
+    const ward_msg *answer;
+    struct note note = { 0 };
+
+    return ward_ask(
+        self, &answer, *(ward_ref *)ward_arg(self), &NOTE, &note, ward_in_ms(self, 60000));
+}
+
+/* The site asks the desk; somebody else has an answer. */
+static void only_who_was_asked_answers(const char *url, struct pair *pair)
+{
+    struct ward__frame reply = { .kind = WARD__FRAME_REPLY, .type = &COUNT, .source = "a forgery" };
+    struct ward__frame find = { .kind = WARD__FRAME_FIND, .id = 1, .text = { "x", 1 } };
+    struct ward__net *net = net_of_node(pair->site);
+    struct ward__entry *entry;
+    struct enemy enemy;
+    ward_ref at, asker;
+
+    CHECK_IS(ward_spawn(pair->self, &at, &(ward_spec){ .name = "deaf", .body = deaf }), WARD_OK);
+    CHECK_IS(
+        ward_spawn(ward_outside(pair->site), &asker,
+            &(ward_spec){ .name = "asker", .body = ask_desk, .arg = &at, .arg_bytes = sizeof at }),
+        WARD_OK);
+    EVENTUALLY(asks_out(pair->site) == 1);
+    pthread_mutex_lock(&net->lock);
+    entry = ward__map_take_any(&net->pending);
+    if (CHECK(entry != NULL)) {
+        reply.id = entry->key;
+        CHECK(ward__map_put(&net->pending, entry));
+    }
+    pthread_mutex_unlock(&net->lock);
+    befriend(&enemy, url, "forger");
+    put(&enemy, &reply);
+    put(&enemy, &find); /* its answer comes after the forgery was looked at */
+    CHECK(await(&enemy, WARD__FRAME_FOUND, WARD_EINVAL));
+    CHECK_IS(asks_out(pair->site), 1);
+    enemy_close(&enemy);
+    ward_cancel(ward_outside(pair->site), asker);
+    EVENTUALLY(asks_out(pair->site) == 0);
+    ward_cancel(pair->self, at);
 }
 
 /* Frames with bytes changed, until the link is closed, again and again. */
@@ -310,6 +368,19 @@ static void a_silent_peer_is_dead(const char *url)
     enemy_close(&enemy);
 }
 
+/* Who may wait waits for the link, until its deadline. */
+static void parked_at_a_full_link(ward_node *site, ward_ref to, const char *text)
+{
+    const ward_msg *answer;
+    ward_self *self;
+
+    CHECK_IS(ward_attach(site, &self, NULL), WARD_OK);
+    CHECK_IS(ward_send_by(self, to, &COUNT, text, ward_in_ms(self, 20)), WARD_ETIMEDOUT);
+    CHECK_IS(ward_ask(self, &answer, to, &COUNT, text, ward_in_ms(self, 20)), WARD_ETIMEDOUT);
+    CHECK_IS(ward_send(self, to, &COUNT, text), WARD_EFULL);
+    ward_detach(self);
+}
+
 /* It says that it lives and reads nothing: who sends to it is told, and then it is given up. */
 static void a_peer_that_does_not_read_is_given_up(const char *url, ward_node *site)
 {
@@ -318,15 +389,21 @@ static void a_peer_that_does_not_read_is_given_up(const char *url, ward_node *si
     struct enemy enemy;
     ward_status rc = WARD_OK;
     static char text[4096];
-    int sent = 0;
+    int sent = 0, full = 0;
 
     befriend(&enemy, url, "glutton");
     memset(text, 't', sizeof text - 1);
     EVENTUALLY(sessions_up(site) == 2);
-    while (sent < 100000 && (rc = ward_send(ward_outside(site), to, &COUNT, text)) == WARD_OK)
-        sent++;
+    while (sent < 100000 && full < 100) { /* until the kernel takes no more either */
+        rc = ward_send(ward_outside(site), to, &COUNT, text);
+        full = rc == WARD_EFULL ? full + 1 : 0;
+        sent += rc == WARD_OK;
+        if (rc == WARD_EFULL) usleep(1000);
+        if (rc != WARD_EFULL && !CHECK_IS(rc, WARD_OK)) break;
+    }
     CHECK_IS(rc, WARD_EFULL);
-    CHECK(sent >= 1024); /* the 4 MiB of a link, and what the kernel took */
+    parked_at_a_full_link(site, to, text);
+    CHECK(sent >= 1000); /* the 4 MiB of a link, and what the kernel took */
     for (int i = 0; i < 100 && sessions_up(site) == 2; i++) {
         put(&enemy, &ping);
         usleep(100000);
@@ -421,6 +498,7 @@ static void against(bool tcp)
     the_honest_link_works(&pair);
     drops_do_not_help(url);
     made_up_frames_are_survived(url, hang);
+    only_who_was_asked_answers(url, &pair);
     the_honest_link_works(&pair);
     changed_bytes_are_survived(url, hang);
     a_silent_peer_is_dead(url);

@@ -34,7 +34,7 @@ struct post {
     enum mode mode;
     uint32_t bound, senders, each;
     size_t bytes_max;
-    _Atomic int tokens;   /* the owner's role is to be had */
+    _Atomic int tokens; /* the owner's role is to be had */
     _Atomic uint32_t done; /* senders that have finished */
     _Atomic uint64_t accepted, timed_out;
     uint64_t taken;
@@ -103,7 +103,8 @@ static bool park(struct sender *sender, uint32_t mail, size_t bytes)
     }
     while (ward__waiting(ward__load_acq(&wait->cell))) {
         sched_yield();
-        if (post->mode == PARK_BRIEFLY && ++looks > (int)(mail % 5)) (void)ward__wait_claim(wait, cell);
+        if (post->mode == PARK_BRIEFLY && ++looks > (int)(mail % 5))
+            (void)ward__wait_claim(wait, cell);
     }
     return !ward__mailbox_unpark(wait);
 }
@@ -225,9 +226,12 @@ static void run(enum mode mode, uint32_t senders, uint32_t bound, size_t bytes_m
         all[i].index = i;
         pthread_create(&threads[i], NULL, send_all, &all[i]);
     }
-    for (int i = 0; i < OWNERS; i++) pthread_create(&owners[i], NULL, receive_all, &post);
-    for (uint32_t i = 0; i < senders; i++) pthread_join(threads[i], NULL);
-    for (int i = 0; i < OWNERS; i++) pthread_join(owners[i], NULL);
+    for (int i = 0; i < OWNERS; i++)
+        pthread_create(&owners[i], NULL, receive_all, &post);
+    for (uint32_t i = 0; i < senders; i++)
+        pthread_join(threads[i], NULL);
+    for (int i = 0; i < OWNERS; i++)
+        pthread_join(owners[i], NULL);
     CHECK_IS(post.taken, post.accepted);
     CHECK_IS(post.accepted + post.timed_out, (uint64_t)post.each * senders);
     if (mode == PARK) CHECK_IS(post.timed_out, 0);
@@ -239,8 +243,11 @@ static void run(enum mode mode, uint32_t senders, uint32_t bound, size_t bytes_m
     CHECK_IS(ward__load(&post.heap.bytes), 0);
     pthread_mutex_destroy(&post.lock);
     printf("%s, %u senders, bound %u, bytes %zu: %llu accepted, %llu given up\n",
-        mode == TRY ? "try" : mode == PARK ? "park" : "park briefly", senders, bound, bytes_max,
-        (unsigned long long)post.accepted, (unsigned long long)post.timed_out);
+        mode == TRY    ? "try"
+        : mode == PARK ? "park"
+                       : "park briefly",
+        senders, bound, bytes_max, (unsigned long long)post.accepted,
+        (unsigned long long)post.timed_out);
 }
 
 int main(void)

@@ -12,7 +12,7 @@
 
 #include "tests/support/check.h"
 
-enum { PRODUCERS = 64, PAIRS = 8, TOKENS = 3, HOPS = 60000, EACH = 500, TEXT_MAX = 90 };
+enum { PRODUCERS = 64, PAIRS = 8, TOKENS = 3, HOPS = 20000, EACH = 240, TEXT_MAX = 90 };
 
 static const ward_type TOKEN = WARD_TYPE_PLAIN("token", uint32_t);
 static const ward_type ASK = WARD_TYPE_EMPTY("ask");
@@ -61,15 +61,19 @@ static void run_pairs(ward_self *self, bool blocking)
     ward_ref all[PAIRS][2];
 
     for (int i = 0; i < pairs; i++) {
-        for (int k = 0; k < 2; k++) CHECK_IS(ward_spawn(self, &all[i][k], &spec), WARD_OK);
+        for (int k = 0; k < 2; k++)
+            CHECK_IS(ward_spawn(self, &all[i][k], &spec), WARD_OK);
         for (int k = 0; k < 2; k++)
             CHECK_IS(ward_send(self, all[i][k], &GO, &all[i][!k]), WARD_OK);
         for (int k = 0; k < TOKENS; k++) {
             uint32_t hops = (uint32_t)(SCALED(blocking ? HOPS / 20 : HOPS) + k);
-            CHECK_IS(ward_send_by(self, all[i][k & 1], &TOKEN, &hops, WARD_FOREVER), WARD_OK);
+            ward_status rc = ward_send_by(self, all[i][k & 1], &TOKEN, &hops, WARD_FOREVER);
+            /* The first ones may have come to their end already. */
+            CHECK(rc == WARD_OK || rc == WARD_EGONE || rc == WARD_ECLOSED);
         }
     }
-    for (int i = 0; i < pairs; i++) CHECK_IS(ward_join(self, all[i], 2, WARD_FOREVER), WARD_OK);
+    for (int i = 0; i < pairs; i++)
+        CHECK_IS(ward_join(self, all[i], 2, WARD_FOREVER), WARD_OK);
 }
 
 /* -- producers --------------------------------------------------------------------------------- */
@@ -90,8 +94,9 @@ struct shop {
 
 static ward_status produce(ward_self *self)
 {
-    static const char dots[] = "......................................................................"
-                               "..............................";
+    static const char dots[] =
+        "......................................................................"
+        "..............................";
     struct shop *shop = *(struct shop *const *)ward_arg(self);
     struct parcel parcel = { .sender = ward__add(&shop->names, 1), .number = 1 };
 
@@ -135,7 +140,8 @@ static void keep(ward_self *self, struct shop *shop, const ward_msg *msg)
 
     CHECK_IS(ward_keep(self, &shop->kept[shop->kept_count++], msg), WARD_OK);
     if (shop->kept_count < most) return;
-    while (shop->kept_count > 0) ward_drop(self, shop->kept[--shop->kept_count]);
+    while (shop->kept_count > 0)
+        ward_drop(self, shop->kept[--shop->kept_count]);
 }
 
 static ward_status consume_one(ward_self *self, const ward_msg *msg)

@@ -133,8 +133,8 @@ static void spawn_and_wait(ward_self *self, ward_ref *ref, ward_body *body, stru
 {
     uint32_t waiting = atomic_load(&pair->waiting);
 
-    CHECK_IS(ward_spawn(self, ref,
-                 &(ward_spec){ .body = body, .arg = pair, .restart = WARD_TEMPORARY }),
+    CHECK_IS(
+        ward_spawn(self, ref, &(ward_spec){ .body = body, .arg = pair, .restart = WARD_TEMPORARY }),
         WARD_OK);
     while (atomic_load(&pair->waiting) == waiting)
         CHECK_IS(ward_sleep(self, ward_in_ms(self, 1)), WARD_OK);
@@ -170,7 +170,8 @@ static int threads_now(void)
     DIR *dir = opendir("/proc/self/task");
     int count = 0;
 
-    for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;) count += entry->d_name[0] != '.';
+    for (struct dirent *entry; dir && (entry = readdir(dir)) != NULL;)
+        count += entry->d_name[0] != '.';
     if (dir) closedir(dir);
     return count;
 }
@@ -201,7 +202,8 @@ static void run_crowd(ward_self *self)
     if (files.rlim_cur < crowd * 2 + 100) crowd = (uint32_t)files.rlim_cur / 4;
     for (uint32_t i = 0; i < crowd; i++) {
         open_pair(&pairs[i]);
-        CHECK_IS(ward_spawn(self, &all[i], &(ward_spec){ .body = wait_for_a_byte, .arg = &pairs[i] }),
+        CHECK_IS(
+            ward_spawn(self, &all[i], &(ward_spec){ .body = wait_for_a_byte, .arg = &pairs[i] }),
             WARD_OK);
     }
     for (uint32_t i = 0; i < crowd; i++)
@@ -209,9 +211,11 @@ static void run_crowd(ward_self *self)
             CHECK_IS(ward_sleep(self, ward_in_ms(self, 1)), WARD_OK);
     printf("%u bodies wait for sockets: %d threads, %d before\n", crowd, threads_now(), before);
     CHECK(threads_now() <= before + 2); /* a spare may have been needed for a moment */
-    for (uint32_t i = 0; i < crowd; i++) CHECK_IS(write(pairs[i].fd[1], "x", 1), 1);
+    for (uint32_t i = 0; i < crowd; i++)
+        CHECK_IS(write(pairs[i].fd[1], "x", 1), 1);
     CHECK_IS(ward_join(self, all, crowd, WARD_FOREVER), WARD_OK);
-    for (uint32_t i = 0; i < crowd; i++) close(pairs[i].fd[1]);
+    for (uint32_t i = 0; i < crowd; i++)
+        close(pairs[i].fd[1]);
     free(pairs);
     free(all);
 }

@@ -81,9 +81,12 @@ static ward_status send_to(ward_self *self, struct world *world, ward_ref ref, u
     struct letter letter = { ref, n % 2 ? text + n % 64 : NULL };
     ward_status rc = ward_send(self, ref, &LETTER, &letter);
 
-    if (rc == WARD_OK) ward__add(&world->sent, 1);
-    else if (rc == WARD_EFULL) ward__add(&world->full, 1);
-    else if (CHECK(rc == WARD_EGONE || rc == WARD_ECLOSED)) ward__add(&world->gone, 1);
+    if (rc == WARD_OK)
+        ward__add(&world->sent, 1);
+    else if (rc == WARD_EFULL)
+        ward__add(&world->full, 1);
+    else if (CHECK(rc == WARD_EGONE || rc == WARD_ECLOSED))
+        ward__add(&world->gone, 1);
     return rc;
 }
 
@@ -125,7 +128,8 @@ static void pester(ward_self *self, struct world *world, uint32_t n)
     pthread_mutex_lock(&world->lock);
     ref = world->refs[n % REFS];
     pthread_mutex_unlock(&world->lock);
-    for (uint32_t i = 0; i < 4; i++) (void)send_to(self, world, ref, n + i);
+    for (uint32_t i = 0; i < 4; i++)
+        (void)send_to(self, world, ref, n + i);
 }
 
 static ward_status pester_all(ward_self *self)
@@ -164,7 +168,8 @@ static ward_status run_lives(ward_self *self)
     for (int i = 0; i < THREADS; i++)
         CHECK_IS(pthread_create(&threads[i], NULL, pester_from_outside, &world), 0);
     CHECK_IS(ward_join(self, all, WARD_COUNT(all), WARD_FOREVER), WARD_OK);
-    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
     CHECK(world.received <= world.sent);
     CHECK(world.gone > 0);
     printf("%llu sent, %llu received, %llu gone, %llu full\n", (unsigned long long)world.sent,
@@ -191,10 +196,11 @@ static ward_status run_limit(ward_self *self)
 
     for (int round = 0; round < 2; round++) {
         while (count[round] <= LIMIT &&
-            !(rc = ward_spawn(self, &all[count[round]], &(ward_spec){ .body = wait_for_end })))
+               !(rc = ward_spawn(self, &all[count[round]], &(ward_spec){ .body = wait_for_end })))
             count[round]++;
         CHECK_IS(rc, WARD_ELIMIT);
-        for (uint32_t i = 0; i < count[round]; i++) ward_cancel(self, all[i]);
+        for (uint32_t i = 0; i < count[round]; i++)
+            ward_cancel(self, all[i]);
         CHECK_IS(ward_join(self, all, count[round], WARD_FOREVER), WARD_OK);
     }
     CHECK(count[0] >= LIMIT - 2 && count[0] <= LIMIT);

@@ -50,9 +50,11 @@ static void hang(struct ward_case *at)
 
     ward__add(&at->hanging, 1);
     if (at->how == BLOCKS) {
-        while (read(at->pipe[0], &byte, 1) < 0) { }
+        while (read(at->pipe[0], &byte, 1) < 0) {
+        }
     } else {
-        while (!atomic_load(&at->released)) { }
+        while (!atomic_load(&at->released)) {
+        }
     }
     ward__add(&at->returned, 1);
 }
@@ -144,8 +146,10 @@ static ward_status ask(ward_self *self, const ward_type *type)
     const ward_msg *answer;
     ward_status rc = ward_ask(self, &answer, at->service, type, words, ward_in_ms(self, 60000));
 
-    if (rc == WARD_OK) CHECK(strcmp(ward_text(answer), words) == 0);
-    else CHECK_IS(rc, WARD_ENOREPLY);
+    if (rc == WARD_OK)
+        CHECK(strcmp(ward_text(answer), words) == 0);
+    else
+        CHECK_IS(rc, WARD_ENOREPLY);
     ward__add(rc == WARD_OK ? &at->answered : &at->unanswered, 1);
     return WARD_OK;
 }

@@ -30,7 +30,8 @@ static void be_busy(ward_self *self, int64_t ms)
 {
     int64_t until_ns = ward_now_ns(self) + ms * MS;
 
-    while (ward_now_ns(self) < until_ns) { }
+    while (ward_now_ns(self) < until_ns) {
+    }
 }
 
 /* -- a wait behind busy handlers --------------------------------------------------------------- */
@@ -124,11 +125,13 @@ static ward_status run_silence(ward_self *self)
     }
     /* Each of these comes before the silence is over, and takes until after it would have been. */
     for (int k = 0; k < MAILS; k++) {
-        for (int i = 0; i < 2; i++) (void)!ward_send(self, ref[i], &GO, NULL);
+        for (int i = 0; i < 2; i++)
+            (void)!ward_send(self, ref[i], &GO, NULL);
         CHECK_IS(ward_sleep(self, ward_in_ms(self, MAIL_MS)), WARD_OK);
     }
     CHECK_IS(ward_join(self, ref, 2, WARD_FOREVER), WARD_OK);
-    for (int i = 0; i < 2; i++) CHECK_IS(quiet[i].idles, 3);
+    for (int i = 0; i < 2; i++)
+        CHECK_IS(quiet[i].idles, 3);
     CHECK(quiet[1].ticks > 0);
     return WARD_OK;
 }
@@ -152,8 +155,10 @@ static ward_status set_many(ward_self *self)
     CHECK_IS(ward_sleep(self, ward_in_ms(self, 30)), WARD_OK); /* some have come by now */
     for (uint32_t i = 0; i < TIMERS; i++) {
         stopped[i] = i % 3 == 0;
-        if (stopped[i]) ward_timer_stop(self, timers[i]);
-        else if (due_ns[i] != INT64_MAX) left++;
+        if (stopped[i])
+            ward_timer_stop(self, timers[i]);
+        else if (due_ns[i] != INT64_MAX)
+            left++;
     }
     while (!(rc = ward_receive(self, &msg, ward_in_ms(self, 400)))) {
         uint32_t i = *(const uint32_t *)ward_value(msg, &NUMBER);

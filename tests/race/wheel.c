@@ -3,9 +3,9 @@
  * wheel.c - a timer wheel, its own thread, and others who arm and end waits in it.
  *
  * Each slot is played by one thread: the wheel's own (which arms by a store when it can), or one of
- * two others. A wait for one thing ends by its time or is ended by its player, once; a wait for mail
- * is told that its time has come. None is told early, and none is forgotten: a lost timer shows as
- * a program that does not end. There is no runtime around it but what the wheel touches.
+ * two others. A wait for one thing ends by its time or is ended by its player, once; a wait for
+ * mail is told that its time has come. None is told early, and none is forgotten: a lost timer
+ * shows as a program that does not end. There is no runtime around it but what the wheel touches.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -41,7 +41,7 @@ static int64_t some_time(struct player *player)
 
     player->random = player->random * UINT64_C(6364136223846793005) + 1;
     return ward__now_ns() + 1 +
-        (int64_t)(player->random >> 33) % (most_us[player->random >> 60 & 3] * 1000);
+           (int64_t)(player->random >> 33) % (most_us[player->random >> 60 & 3] * 1000);
 }
 
 /* -- players ----------------------------------------------------------------------------------- */
@@ -117,7 +117,8 @@ static void *play(void *arg)
 {
     struct player *player = arg;
 
-    while (play_once(player)) sched_yield();
+    while (play_once(player))
+        sched_yield();
     ward__sub(&player->of->playing, 1);
     return NULL;
 }
@@ -201,10 +202,12 @@ int main(void)
             (struct ward__here){ &fixture->node, i == 0 ? &fixture->worker : NULL, NULL };
         pthread_create(&threads[i], NULL, i == 0 ? turn : play, &players[i]);
     }
-    for (int i = 0; i < PLAYERS; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < PLAYERS; i++)
+        pthread_join(threads[i], NULL);
     CHECK_IS(fixture->timed_out + fixture->ended + fixture->told, all);
     CHECK(fixture->timed_out > 0 && fixture->ended > 0 && fixture->told > 0);
-    for (uint32_t i = 1; i <= SLOTS; i++) ward__wheel_forget(&fixture->node, &fixture->slots[i]);
+    for (uint32_t i = 1; i <= SLOTS; i++)
+        ward__wheel_forget(&fixture->node, &fixture->slots[i]);
     CHECK_IS(fixture->worker.wheel.count, 0);
     for (int level = 0; level < WARD__WHEEL_LEVELS; level++)
         CHECK_IS(fixture->worker.wheel.used[level], 0);

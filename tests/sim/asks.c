@@ -507,7 +507,7 @@ static ward_status run(ward_self *self)
 
 int main(int argc, char **argv)
 {
-    static const uint64_t failed[] = { 1 };
+    static const uint64_t failed[] = { 1, 2, 3 };
     static struct world world;
     static const struct scenario scenario = { .name = "asks",
         .body = run,

@@ -327,7 +327,7 @@ static void after(void *arg)
 
 int main(int argc, char **argv)
 {
-    static const uint64_t failed[] = { 1 };
+    static const uint64_t failed[] = { 6, 11, 12 };
     static struct world world;
     static const struct scenario scenario = { .name = "close_drain",
         .body = run,
