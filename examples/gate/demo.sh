@@ -72,8 +72,8 @@ wait_for() {
 figure() {
     "$gate" status --journal gate.db | awk -v name="$1" '!/^ / && $1 == name { print $2 }'
 }
-listening() { grep -q 'listening on' "$1"; }
-registered() { grep -q 'registered, 2 in all' gate.err; }
+listening() { grep -qs 'listening on' "$1"; }
+registered() { grep -qs 'registered, 2 in all' gate.err; }
 queue_is_empty() { [ "$(figure queued)" = 0 ]; }
 # Of the gate and of both workers.
 sites() {
