@@ -202,7 +202,7 @@ static void slice_of_handler(struct ward__thread *thread, struct ward__slot *slo
     }
     ward__requeue(&here, slot);
 measured:
-    if (measure && here.worker == worker && n)
+    if (measure && thread->worker == worker && n)
         worker->message_ns =
             (worker->message_ns * 3 + (ward__clock_ns(here.node) - began) / n) / 4;
 }

@@ -391,7 +391,8 @@ static bool wait_quiet(ward_node *node, int64_t by_ns)
     bool quiet;
 
     ward__tree_lock(node);
-    while (root->children > 0 && !failed)
+    /* A zombie may come back by then, and if it does it need not be abandoned. */
+    while ((root->children > 0 || node->zombies > 0) && !failed)
         failed = pthread_cond_clockwait(
             &node->tree->quiet, &node->tree->lock, CLOCK_MONOTONIC, &until);
     quiet = root->children == 0;

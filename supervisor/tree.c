@@ -291,8 +291,11 @@ static enum ward__end end_of(const struct ward__slot *slot)
     case WARD_BY_CANCEL: return WARD__END_CANCELLED;
     case WARD_BY_RETURN:
         return slot->status == WARD_EABANDONED ? WARD__END_ABANDONED : WARD__END_NORMAL;
+    case WARD_BY_STUCK: /* one that was told to stop, and did not by its stop_ms */
+        if (slot->marks.asked && !slot->marks.late && !slot->marks.child_failed)
+            return WARD__END_CANCELLED;
+        return WARD__END_FAILED;
     case WARD_BY_FAILURE:
-    case WARD_BY_STUCK:
     case WARD_BY_CHILD:
     case WARD_BY_LINK:
     case WARD_BY_LIMIT:
@@ -308,9 +311,12 @@ static void keep_for_restart(struct ward__here *here, struct ward__slot *slot)
 
     ward__watches_tell_locked(here, slot, false);
     set_phase(node, slot, WARD__BETWEEN);
-    if (ward__load(&slot->spec)->discard_on_restart)
-        ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EGONE,
+    if (ward__load(&slot->spec)->discard_on_restart) {
+        /* Those who asked or wait for room may try again: the ref lives on. */
+        ward__evict(here, slot, WARD_EUNAVAIL);
+        ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EUNAVAIL,
             ward__word_count(ward__load_seq(&slot->box.word)));
+    }
     ward__store(&slot->incarnation, ward__load(&slot->incarnation) + 1);
     slot->reason = WARD_BY_CANCEL; /* of the next one, should it never run */
     slot->status = WARD_ECANCELED;

@@ -262,6 +262,7 @@ static void forget_zombie(struct ward__here *here, struct ward__zombie *zombie, 
     char path[64];
 
     node->zombies--;
+    pthread_cond_broadcast(&node->tree->quiet);
     if (zombie->supervisor && ward__life(sup) == zombie->supervisor_life && sup->supervisor &&
         sup->supervisor->zombies > 0)
         sup->supervisor->zombies--;

@@ -238,7 +238,8 @@ struct ward_spec {
     uint32_t mailbox_max;  /* messages, at most 4194304. 0: 1024 */
     size_t mailbox_bytes;  /* 0: 16 MiB */
     bool drain_on_stop;      /* handle what is queued when cancelled. 0: it goes to dead letters */
-    bool discard_on_restart; /* what is queued goes to dead letters. 0: it waits for the restart */
+    bool discard_on_restart; /* what is queued goes to dead letters, who asked or was parked gets
+                                WARD_EUNAVAIL. 0: it all waits for the restart */
     /* time */
     uint32_t idle_ms;   /* without mail. Of handlers. 0: never */
     ward_idle on_idle;  /* 0: TELL, a WARD_IDLE message */

@@ -158,6 +158,49 @@ static void run_kept(void)
     check_close(node);
 }
 
+/* -- asking with a mailbox that was given up --------------------------------------------------- */
+
+static ward_status echo(ward_self *self, const ward_msg *msg)
+{
+    return ward_reply(self, msg, &NUMBER, ward_value(msg, &NUMBER));
+}
+
+static void *send_always(void *arg)
+{
+    struct world *world = arg;
+    uint32_t number = 0;
+
+    while (!atomic_load(&world->over))
+        (void)!ward_send(ward_outside(world->node), world->to, &NUMBER, &number);
+    return NULL;
+}
+
+/* Mail wakes a thread that waits for an answer: it must not take that for the answer. */
+static void run_asks(void)
+{
+    struct world world = { .node = check_open(&(ward_opts){ .workers = 1 }) };
+    const ward_msg *msg;
+    pthread_t sender;
+    ward_self *self;
+    ward_ref to;
+
+    CHECK_IS(ward_attach(world.node, &self, &(ward_spec){ .mailbox_max = 4 }), WARD_OK);
+    CHECK(ward_mail_fd(self) >= 0);
+    world.to = ward_me(self);
+    CHECK_IS(ward_spawn(self, &to, &(ward_spec){ .handle = echo, .mailbox_max = 1 }), WARD_OK);
+    CHECK_IS(pthread_create(&sender, NULL, send_always, &world), 0);
+    for (uint32_t i = 0; i < SCALED(EACH); i++) {
+        while (ward_receive(self, &msg, WARD_NOW) == WARD_OK) {
+        }
+        if (CHECK_IS(ward_ask(self, &msg, to, &NUMBER, &i, WARD_FOREVER), WARD_OK))
+            CHECK_IS(*(const uint32_t *)ward_value(msg, &NUMBER), i);
+    }
+    atomic_store(&world.over, true);
+    pthread_join(sender, NULL);
+    ward_detach(self);
+    check_close(world.node);
+}
+
 /* -- attach, detach ---------------------------------------------------------------------------- */
 
 static void *come_and_go(void *arg)
@@ -227,6 +270,7 @@ int main(void)
     for (int manner = ALL; manner <= MIXED; manner++)
         run_fd((enum manner)manner);
     run_kept();
+    run_asks();
     run_hosts();
     return check_end();
 }

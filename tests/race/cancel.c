@@ -13,12 +13,12 @@
 
 #include "tests/support/check.h"
 
-enum { STORM = 8000, ALIVE = 24, CHAINS = 3000, WAYS = 7 };
+enum { STORM = 8000, ALIVE = 24, CHAINS = 3000, WAYS = 9 };
 
 static const ward_type WORK = WARD_TYPE_EMPTY("work");
 
 struct world {
-    ward_ref mute, full, forever;
+    ward_ref mute, full, forever, busy;
     int fd; /* nothing ever comes there */
     _Atomic uint32_t waits, ended, abandoned_asks, abandoned_sleeps;
     ward_ref middle, last;
@@ -61,6 +61,12 @@ static ward_status wait_somehow(ward_self *self, uint32_t way)
         rc = ward_poll_fd(self, NULL, fd, WARD_READABLE, WARD_FOREVER);
         close(fd);
         return rc;
+    case 6:
+    case 7: /* parked and handed over for, again and again */
+        do
+            rc = ward_ask(self, &msg, world->busy, &WORK, NULL, WARD_FOREVER);
+        while (rc == WARD_OK);
+        return rc;
     default: return ward_find(self, &ref, "/not-there", WARD_FOREVER);
     }
 }
@@ -89,6 +95,11 @@ static ward_status be_mute(ward_self *self, const ward_msg *msg)
     ward_msg *kept;
 
     return ward_keep(self, &kept, msg); /* never full: those whose asker left are dropped */
+}
+
+static ward_status be_busy(ward_self *self, const ward_msg *msg)
+{
+    return ward_reply(self, msg, &WORK, NULL);
 }
 
 static ward_status be_full(ward_self *self)
@@ -203,6 +214,7 @@ static ward_status run(ward_self *self)
     world.fd = fds[0];
     world.mute = begin(self, (ward_spec){ .handle = be_mute, .mailbox_max = 1 << 22 }, &world);
     world.full = begin(self, (ward_spec){ .body = be_full, .mailbox_max = 1 }, &world);
+    world.busy = begin(self, (ward_spec){ .handle = be_busy, .mailbox_max = 1 }, &world);
     world.forever = begin(self, (ward_spec){ .body = be_full }, &world);
     CHECK_IS(ward_send(self, world.full, &WORK, NULL), WARD_OK);
     storm(self, &world);
