@@ -186,6 +186,7 @@ static ward_status wait_for(
     return target ? wait_local(here, self, target, request) : wait_remote(here, self, request);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what a public wait needs */
 ward_status ward_send_by_at(ward_self *self, ward_ref to, const ward_type *type, const void *value,
     ward_deadline by, const char *at)
 {
@@ -208,6 +209,7 @@ static void answer_end(struct ward__here *here, ward_self *self)
     self->answer = NULL;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what a public wait needs */
 ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     const ward_type *type, const void *value, ward_deadline by, const char *at)
 {

@@ -139,6 +139,7 @@ static ward_status look(unsigned *out, int fd, unsigned want)
     return WARD_OK;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): what a public wait needs */
 ward_status ward_poll_fd_at(ward_self *self, unsigned *out, int fd, unsigned want,
     ward_deadline by, const char *at)
 {

@@ -153,23 +153,31 @@ void ward__finder_remove_locked(ward_node *node, struct ward__finder *finder)
     unlist(node, finder);
 }
 
-static ward_status find_local(struct ward__here *here, ward_self *self, ward_ref *out,
-    const char *path, int64_t until_ns, const char *at)
+/* What is looked for, until when, and where the call stands. */
+struct search {
+    const char *path;
+    int64_t until_ns;
+    const char *at;
+};
+
+static ward_status find_local(
+    struct ward__here *here, ward_self *self, ward_ref *out, const struct search *search)
 {
     ward_node *node = here->node;
-    struct ward__finder finder = { .slot = self->slot, .from = self->slot, .path = path };
+    struct ward__finder finder = {
+        .slot = self->slot, .from = self->slot, .path = search->path };
     struct ward__slot *found;
     ward_status rc;
     bool wait;
 
     ward__tree_lock(node);
-    rc = ward__lookup_locked(node, &found, self->slot, path);
-    wait = !rc && !found && until_ns > ward__clock_ns(node);
+    rc = ward__lookup_locked(node, &found, self->slot, search->path);
+    wait = !rc && !found && search->until_ns > ward__clock_ns(node);
     if (found) *out = ward__ref(node, found);
-    if (!rc && !found && !wait) rc = until_ns == 0 ? WARD_EGONE : WARD_ETIMEDOUT;
+    if (!rc && !found && !wait) rc = search->until_ns == 0 ? WARD_EGONE : WARD_ETIMEDOUT;
     if (wait) rc = ward__wait_refused(self);
     if (wait && !rc) {
-        finder.cell = ward__wait_begin(here, self, until_ns, "find", at);
+        finder.cell = ward__wait_begin(here, self, search->until_ns, "find", search->at);
         ward__finder_add_locked(here, &finder);
     }
     ward__tree_unlock(node);
@@ -182,11 +190,11 @@ static ward_status find_local(struct ward__here *here, ward_self *self, ward_ref
     return rc;
 }
 
-static ward_status find_remote(struct ward__here *here, ward_self *self, ward_ref *out,
-    const char *path, int64_t until_ns, const char *at)
+static ward_status find_remote(
+    struct ward__here *here, ward_self *self, ward_ref *out, const struct search *search)
 {
     struct ward__route *route = ward__load_acq(&here->node->route);
-    const char *colon = strchr(path, ':');
+    const char *path = search->path, *colon = strchr(path, ':');
     char name[WARD__NAME_MAX];
     struct ward__token token = { .asker = ward__index(here->node, self->slot) };
     ward_status rc = ward__wait_refused(self);
@@ -195,12 +203,12 @@ static ward_status find_remote(struct ward__here *here, ward_self *self, ward_re
     if (colon - path >= WARD__NAME_MAX || colon[1] != '/') return WARD_EINVAL;
     if (rc) return rc;
     if (!route) return WARD_ELINK;
-    if (until_ns <= ward__clock_ns(here->node)) return WARD_ETIMEDOUT;
+    if (search->until_ns <= ward__clock_ns(here->node)) return WARD_ETIMEDOUT;
     memcpy(name, path, (size_t)(colon - path));
     name[colon - path] = 0;
-    token.cell = ward__wait_begin(here, self, until_ns, "find", at);
+    token.cell = ward__wait_begin(here, self, search->until_ns, "find", search->at);
     self->slot->wait.asks = true;
-    rc = route->find(route->arg, token, name, colon + 1, until_ns);
+    rc = route->find(route->arg, token, name, colon + 1, search->until_ns);
     if (rc) {
         ward__wait_undo(self);
         return rc;
@@ -220,19 +228,20 @@ static ward_status find_remote(struct ward__here *here, ward_self *self, ward_re
 ward_status ward_find_at(
     ward_self *self, ward_ref *out, const char *path, ward_deadline by, const char *at)
 {
+    struct search search = { .path = path, .at = at };
+    bool local = path && !strchr(path, ':');
     struct ward__here here;
-    int64_t until;
     ward_status rc;
 
     if (!out || !path || !*path) return WARD_EINVAL;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     if (self->kind == WARD__SELF_OUTSIDE) {
-        rc = strchr(path, ':') ? WARD_ESTATE : find_local(&here, self, out, path, 0, at);
+        rc = local ? find_local(&here, self, out, &search) : WARD_ESTATE;
         if (rc == WARD_EGONE && by.ns > 0) rc = WARD_ESTATE; /* it would have to wait */
     } else {
-        until = ward__wait_until(self, by);
-        rc = strchr(path, ':') ? find_remote(&here, self, out, path, until, at)
-                               : find_local(&here, self, out, path, until, at);
+        search.until_ns = ward__wait_until(self, by);
+        rc = local ? find_local(&here, self, out, &search)
+                   : find_remote(&here, self, out, &search);
     }
     ward__leave(self);
     return rc;

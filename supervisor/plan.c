@@ -55,6 +55,7 @@ static void intensity_free(struct ward__intensity *intensity, struct ward__heap 
 
 static void intensity_drop(struct ward__intensity *intensity)
 {
+    ward__assert(intensity->room > 0);
     intensity->head = (intensity->head + 1) % intensity->room;
     intensity->count--;
 }

@@ -415,6 +415,8 @@ static void act(struct ward__here *here, struct ward__slot *slot, const struct w
         : 0;
     struct ward__slot *child = index ? ward__slot(here->node, index) : NULL;
 
+    ward__assert(child || action->act != WARD__ACT_START);
+    ward__assert(child || action->act != WARD__ACT_CANCEL);
     switch (action->act) {
     case WARD__ACT_NONE: return;
     case WARD__ACT_START: ward__start_locked(here, child); return;

@@ -466,10 +466,9 @@ static void sleep_until(ward_node *node, int64_t now_ns, int64_t alarm_ns)
 static void *clock_main(void *arg)
 {
     ward_node *node = arg;
-    int64_t last = ward__now_ns();
 
     while (!ward__load_seq(&node->tree->clock_stop)) {
-        int64_t now, alarm, slept_to;
+        int64_t now, alarm, slept_to, last;
         ward__store_seq(&node->clock_bell, 0);
         now = ward__now_ns();
         ward__store(&node->tick, ward__clock_tick(node, now));
