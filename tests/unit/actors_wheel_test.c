@@ -97,6 +97,22 @@ Test(wheel, ends_a_wait_at_its_deadline_and_not_before)
     }
 }
 
+Test(wheel, keeps_time_after_the_fifty_days_that_32_bits_hold)
+{
+    const int64_t days = INT64_C(1) << 32;
+
+    arm(1, days + 3);
+    go_to(days + 2);
+    cr_expect(waits(1));
+    go_to(days + 3);
+    cr_expect_not(waits(1));
+    arm(2, days + 150);
+    go_to(days + 149);
+    cr_expect(waits(2));
+    go_to(days + 150);
+    cr_expect_not(waits(2));
+}
+
 Test(wheel, rounds_a_deadline_up_to_the_next_tick)
 {
     (void)ward__wait_arm(&slots[1].wait, opened_ns + 5 * MS + 1);
