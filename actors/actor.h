@@ -192,7 +192,7 @@ struct ward__slot {
     size_t arg_bytes;
     /* The wheel's. */
     uint32_t wheel_next, wheel_prev;
-    _Atomic uint32_t wheel_tick; /* when it is looked at; 0: in no wheel */
+    _Atomic uint64_t wheel_tick; /* when it is looked at; 0: in no wheel */
     uint16_t wheel_of;     /* level and place */
     uint16_t wheel_worker; /* changes only while it is in none */
     /* The run queue's. */

@@ -11,12 +11,11 @@ int64_t ward__clock_ns(const ward_node *node)
     return node->sim ? ward__sim_now(node->sim) : ward__now_ns();
 }
 
-uint32_t ward__clock_tick(const ward_node *node, int64_t ns)
+uint64_t ward__clock_tick(const ward_node *node, int64_t ns)
 {
-    int64_t tick = (ns - node->opened_ns + WARD__NS_MS - 1) / WARD__NS_MS;
+    int64_t since = ns - node->opened_ns;
 
-    if (tick < 1) return 1;
-    return tick > UINT32_MAX - 1 ? UINT32_MAX - 1 : (uint32_t)tick;
+    return since <= WARD__NS_MS ? 1 : (uint64_t)((since - 1) / WARD__NS_MS) + 1;
 }
 
 ward_deadline ward_in_ms(const ward_self *self, int64_t ms)

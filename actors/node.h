@@ -45,10 +45,11 @@ enum { WARD__WHEEL_LEVELS = 4, WARD__WHEEL_SLOTS = 64 };
  * again when the old time comes. See wheel.c. */
 struct ward__wheel {
     pthread_mutex_t lock;
-    uint32_t now, count;
+    uint64_t now; /* 64 bits: 32 of milliseconds are over after fifty days */
+    uint32_t count;
     uint32_t heads[WARD__WHEEL_LEVELS][WARD__WHEEL_SLOTS];
     uint64_t used[WARD__WHEEL_LEVELS];
-    _Atomic uint32_t next; /* tick of the earliest visit, UINT32_MAX: none */
+    _Atomic uint64_t next; /* tick of the earliest visit, UINT64_MAX: none */
 };
 
 struct ward__worker {
@@ -446,7 +447,7 @@ int64_t ward__wheel_next_ns(const struct ward__worker *worker);
 /* -- time and chance (clock.c) ----------------------------------------------------------------- */
 
 int64_t ward__clock_ns(const ward_node *node); /* virtual when simulated */
-uint32_t ward__clock_tick(const ward_node *node, int64_t ns); /* ms since open, rounded up */
+uint64_t ward__clock_tick(const ward_node *node, int64_t ns); /* ms since open, rounded up */
 
 /* -- messages (send.c) ------------------------------------------------------------------------- */
 

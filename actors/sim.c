@@ -226,7 +226,7 @@ static void timers(struct ward__sim *sim, ward__sim_clock *clock)
     struct ward__here here = { sim->node, worker, &worker->magazines };
 
     worker->now_ns = sim->now_ns;
-    ward__store(&sim->node->tick, ward__clock_tick(sim->node, sim->now_ns));
+    ward__store(&sim->node->tick, (uint32_t)ward__clock_tick(sim->node, sim->now_ns));
     while (ward__wheel_next_ns(worker) <= sim->now_ns)
         if (!ward__wheel_run(&here, worker, sim->now_ns)) break;
     sim->clock_ns = clock(sim->node, sim->now_ns);

@@ -183,7 +183,11 @@ void ward__park_idle(struct ward__here *here, ward_self *self, int64_t until_ns)
 
 void ward__yield(struct ward__here *here, ward_self *self)
 {
-    if (is_thread(self->slot)) return; /* the kernel shares threads out */
+    if (is_thread(self->slot)) { /* the kernel shares threads out; the watchdog sees it go on */
+        if (self->thread->kind != WARD__RUNS_HOST)
+            ward__store_rel(&self->thread->turn, ward__load(&self->thread->turn) + 2);
+        return;
+    }
     leave_fiber(here, self, WARD__LEFT_YIELDED);
 }
 

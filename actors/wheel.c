@@ -26,7 +26,7 @@ void ward__wheel_open(struct ward__wheel *wheel)
 {
     memset(wheel, 0, sizeof *wheel);
     pthread_mutex_init(&wheel->lock, NULL);
-    ward__store(&wheel->next, UINT32_MAX);
+    ward__store(&wheel->next, UINT64_MAX);
 }
 
 void ward__wheel_close(struct ward__wheel *wheel)
@@ -34,9 +34,9 @@ void ward__wheel_close(struct ward__wheel *wheel)
     pthread_mutex_destroy(&wheel->lock);
 }
 
-static int level_of(const struct ward__wheel *wheel, uint32_t tick)
+static int level_of(const struct ward__wheel *wheel, uint64_t tick)
 {
-    uint32_t away = tick - wheel->now;
+    uint64_t away = tick - wheel->now;
     int level = 0;
 
     while (level + 1 < WARD__WHEEL_LEVELS && away >> (BITS * (level + 1))) level++;
@@ -44,21 +44,21 @@ static int level_of(const struct ward__wheel *wheel, uint32_t tick)
 }
 
 /* Where an entry for `tick` goes; one too far away goes as far as the last level reaches. */
-static uint32_t place_of(const struct ward__wheel *wheel, uint32_t tick, int level)
+static uint32_t place_of(const struct ward__wheel *wheel, uint64_t tick, int level)
 {
-    uint32_t reach = (UINT32_C(1) << (BITS * WARD__WHEEL_LEVELS)) - 1;
+    uint64_t reach = (UINT64_C(1) << (BITS * WARD__WHEEL_LEVELS)) - 1;
 
     if (tick - wheel->now > reach) tick = wheel->now + reach;
-    return (tick >> (BITS * level)) & (WARD__WHEEL_SLOTS - 1);
+    return (uint32_t)(tick >> (BITS * level)) & (WARD__WHEEL_SLOTS - 1);
 }
 
 static void link_in(ward_node *node, struct ward__wheel *wheel, struct ward__slot *slot,
-    uint32_t tick)
+    uint64_t tick)
 {
     int level;
     uint32_t place, index = ward__index(node, slot), *head;
 
-    if ((int32_t)(tick - wheel->now) <= 0) tick = wheel->now + 1;
+    if (tick <= wheel->now) tick = wheel->now + 1;
     level = level_of(wheel, tick);
     place = place_of(wheel, tick, level);
     head = &wheel->heads[level][place];
@@ -87,27 +87,27 @@ static void link_out(ward_node *node, struct ward__wheel *wheel, struct ward__sl
     wheel->count--;
 }
 
-/* The tick at which something must be looked at; UINT32_MAX: nothing is there. */
-static uint32_t earliest(const struct ward__wheel *wheel)
+/* The tick at which something must be looked at; UINT64_MAX: nothing is there. */
+static uint64_t earliest(const struct ward__wheel *wheel)
 {
-    uint32_t best = UINT32_MAX;
+    uint64_t best = UINT64_MAX;
 
     for (int level = 0; level < WARD__WHEEL_LEVELS; level++) {
         int shift = BITS * level;
-        uint32_t base = wheel->now >> shift, at = base & (WARD__WHEEL_SLOTS - 1), when;
+        uint64_t base = wheel->now >> shift, at = base & (WARD__WHEEL_SLOTS - 1), when;
         uint64_t used = wheel->used[level];
         if (!used) continue;
         /* Rotated so that bit 0 is the place right after `now`. */
         at = (at + 1) & (WARD__WHEEL_SLOTS - 1);
         used = at ? used >> at | used << (WARD__WHEEL_SLOTS - at) : used;
-        when = (base + 1 + (uint32_t)__builtin_ctzll(used)) << shift;
+        when = (base + 1 + (uint64_t)__builtin_ctzll(used)) << shift;
         if (when < best) best = when;
     }
     return best;
 }
 
 /* What becomes of an entry whose time has come: a tick to look again, or 0: dropped. */
-static uint32_t visit(struct ward__here *here, struct ward__slot *slot, int64_t now_ns)
+static uint64_t visit(struct ward__here *here, struct ward__slot *slot, int64_t now_ns)
 {
     struct ward__wait *wait = &slot->wait;
     int64_t deadline = ward__load_acq(&wait->deadline);
@@ -139,14 +139,15 @@ static void visit_all(struct ward__here *here, struct ward__wheel *wheel, int le
     int64_t now_ns, int *budget)
 {
     ward_node *node = here->node;
-    uint32_t place = (wheel->now >> (BITS * level)) & (WARD__WHEEL_SLOTS - 1), again;
+    uint32_t place = (uint32_t)(wheel->now >> (BITS * level)) & (WARD__WHEEL_SLOTS - 1);
+    uint64_t again;
 
     while (wheel->heads[level][place] && *budget > 0) {
         struct ward__slot *slot = ward__slot(node, wheel->heads[level][place]);
-        uint32_t tick = ward__load(&slot->wheel_tick);
+        uint64_t tick = ward__load(&slot->wheel_tick);
         --*budget;
         link_out(node, wheel, slot);
-        if ((int32_t)(tick - wheel->now) > 0) {
+        if (tick > wheel->now) {
             link_in(node, wheel, slot, tick); /* a cascade */
             continue;
         }
@@ -159,36 +160,36 @@ bool ward__wheel_run(struct ward__here *here, struct ward__worker *worker, int64
 {
     struct ward__wheel *wheel = &worker->wheel;
     int64_t since = (now_ns - here->node->opened_ns) / WARD__NS_MS;
-    uint32_t target = since > UINT32_MAX - 2 ? UINT32_MAX - 2 : (uint32_t)since, next;
+    uint64_t target = since > 0 ? (uint64_t)since : 0, next;
     int budget = VISITS_MAX;
 
     pthread_mutex_lock(&wheel->lock);
     while (wheel->now < target && budget > 0) {
-        next = wheel->count ? earliest(wheel) : UINT32_MAX;
+        next = wheel->count ? earliest(wheel) : UINT64_MAX;
         if (next > target) {
             wheel->now = target;
             break;
         }
         wheel->now = next;
         for (int level = WARD__WHEEL_LEVELS - 1; level >= 0; level--)
-            if (!(next & ((UINT32_C(1) << (BITS * level)) - 1)))
+            if (!(next & ((UINT64_C(1) << (BITS * level)) - 1)))
                 visit_all(here, wheel, level, now_ns, &budget);
         if (budget <= 0) wheel->now = next - 1; /* the rest of this tick comes next time */
     }
-    ward__store_seq(&wheel->next, wheel->count ? earliest(wheel) : UINT32_MAX);
+    ward__store_seq(&wheel->next, wheel->count ? earliest(wheel) : UINT64_MAX);
     pthread_mutex_unlock(&wheel->lock);
     return budget <= 0;
 }
 
 int64_t ward__wheel_next_ns(const struct ward__worker *worker)
 {
-    uint32_t next = ward__load_seq(&worker->wheel.next);
+    uint64_t next = ward__load_seq(&worker->wheel.next);
 
-    if (next == UINT32_MAX) return INT64_MAX;
+    if (next > (uint64_t)(INT64_MAX - worker->node->opened_ns) / WARD__NS_MS) return INT64_MAX;
     return worker->node->opened_ns + (int64_t)next * WARD__NS_MS;
 }
 
-static void link_for(struct ward__here *here, struct ward__slot *slot, uint32_t tick)
+static void link_for(struct ward__here *here, struct ward__slot *slot, uint64_t tick)
 {
     struct ward__worker *worker = &here->node->workers[slot->wheel_worker];
     struct ward__wheel *wheel = &worker->wheel;
@@ -198,7 +199,7 @@ static void link_for(struct ward__here *here, struct ward__slot *slot, uint32_t 
     if (!wheel->count && here->worker == worker) {
         /* An empty wheel need not walk through the time that passed. */
         int64_t since = (ward__clock_ns(here->node) - here->node->opened_ns) / WARD__NS_MS;
-        if (since > (int64_t)wheel->now) wheel->now = (uint32_t)since;
+        if (since > (int64_t)wheel->now) wheel->now = (uint64_t)since;
     }
     if (ward__load(&slot->wheel_tick)) link_out(here->node, wheel, slot);
     earlier = tick < ward__load(&wheel->next);
@@ -209,7 +210,7 @@ static void link_for(struct ward__here *here, struct ward__slot *slot, uint32_t 
 
 void ward__wheel_arm(struct ward__here *here, struct ward__slot *slot, int64_t deadline_ns)
 {
-    uint32_t tick, linked;
+    uint64_t tick, linked;
     bool local = here->worker && here->worker->index == slot->wheel_worker;
 
     if (deadline_ns == INT64_MAX || deadline_ns == 0) return;

@@ -471,7 +471,7 @@ static void *clock_main(void *arg)
         int64_t now, alarm, slept_to, last;
         ward__store_seq(&node->clock_bell, 0);
         now = ward__now_ns();
-        ward__store(&node->tick, ward__clock_tick(node, now));
+        ward__store(&node->tick, (uint32_t)ward__clock_tick(node, now));
         alarm = ward__clock_step(node, now);
         slept_to = alarm < now + MS(TICK_MS) ? alarm : now + MS(TICK_MS);
         sleep_until(node, now, alarm);

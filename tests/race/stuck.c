@@ -13,7 +13,7 @@
 
 #include "tests/support/check.h"
 
-enum { STUCK_MS = 80 };
+enum { STUCK_MS = 80, CALM_MS = 400 };
 
 static const ward_type KEEP = WARD_TYPE_TEXT("keep");
 static const ward_type HANG = WARD_TYPE_TEXT("hang");
@@ -357,6 +357,37 @@ static void run_long(void)
     check_close(node);
 }
 
+/* -- a long computation that lets others run --------------------------------------------------- */
+
+static ward_status compute(ward_self *self)
+{
+    int64_t until_ns = ward_now_ns(self) + 3 * CALM_MS * INT64_C(1000000);
+
+    while (ward_now_ns(self) < until_ns)
+        CHECK_IS(ward_checkpoint(self), WARD_OK);
+    return WARD_OK;
+}
+
+/* Three times longer than a turn may last; but each checkpoint of a body begins another. */
+static void run_calm(void)
+{
+    static struct ward_case all;
+    ward_opts opts = { .workers = 1, .hook = &all, .on_event = note };
+    ward_node *node = check_open(&opts);
+    ward_self *self;
+    ward_ref refs[2];
+
+    CHECK_IS(ward_attach(node, &self, NULL), WARD_OK);
+    for (int i = 0; i < 2; i++)
+        CHECK_IS(ward_spawn(self, &refs[i],
+                     &(ward_spec){ .body = compute, .stuck_ms = CALM_MS, .blocking = i == 1 }),
+            WARD_OK);
+    CHECK_IS(ward_join(self, refs, 2, WARD_FOREVER), WARD_OK);
+    CHECK_IS(all.stuck_events, 0);
+    ward_detach(self);
+    check_close(node);
+}
+
 int main(void)
 {
     static const ward_spec specs[] = {
@@ -376,5 +407,6 @@ int main(void)
         }
     }
     run_long();
+    run_calm();
     return check_end();
 }

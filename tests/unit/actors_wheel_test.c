@@ -86,7 +86,7 @@ Test(wheel, ends_a_wait_at_its_deadline_and_not_before)
         16777215, 16777216, 16777217, 100000000 };
 
     for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
-        int64_t ms = worker->wheel.now + times[i];
+        int64_t ms = (int64_t)worker->wheel.now + times[i];
         arm(1, ms);
         go_to(ms - 1);
         cr_expect(waits(1), "%lld ms: too early", (long long)times[i]);
