@@ -24,9 +24,9 @@
 
 enum ward__kind {
     WARD__HANDLER, /* turns on the pool */
-    WARD__BODY,    /* a fiber on the pool */
-    WARD__POOLED,  /* a blocking handler: turns on threads apart */
-    WARD__THREAD,  /* a blocking body: a thread for life */
+    WARD__BODY, /* a fiber on the pool */
+    WARD__POOLED, /* a blocking handler: turns on threads apart */
+    WARD__THREAD, /* a blocking body: a thread for life */
     WARD__ATTACHED, /* a thread of the host */
     WARD__SUPERVISOR,
     WARD__ROOT
@@ -36,17 +36,17 @@ enum ward__kind {
 enum ward__phase {
     WARD__FREE,
     WARD__BETWEEN, /* waits to be started: first time, or backing off */
-    WARD__START,   /* .start runs, or will */
+    WARD__START, /* .start runs, or will */
     WARD__LIVE,
     WARD__ENDING, /* its behaviour is over, its children are being stopped */
-    WARD__FINISH  /* deferred calls and clean-up are to run */
+    WARD__FINISH /* deferred calls and clean-up are to run */
 };
 
 /* Bits of ward__slot.signals. */
 enum {
     WARD__SIG_CANCEL = 1, /* sticky: it must stop */
-    WARD__SIG_QUEUE = 2,  /* there are records in the incarnation's queue */
-    WARD__SIG_TIME = 4    /* its deadline passed */
+    WARD__SIG_QUEUE = 2, /* there are records in the incarnation's queue */
+    WARD__SIG_TIME = 4 /* its deadline passed */
 };
 
 /* What became of messages, apart from "handled", which is the remainder. */
@@ -141,7 +141,7 @@ struct ward__inc {
     uint32_t blobs_count, blobs_room;
     struct ward__signal *signals, **signals_end; /* see ward__signal */
     void *watches; /* of the supervision layer: whom it monitors; tree lock */
-    void *timers;  /* of the supervision layer; tree lock */
+    void *timers; /* of the supervision layer; tree lock */
     _Alignas(16) unsigned char state[];
 };
 
@@ -158,13 +158,13 @@ struct ward__watch;
 
 /* What is known of an actor's end and place; tree lock. */
 struct ward__marks {
-    bool linked;       /* below its parent */
-    bool asked;        /* this incarnation was cancelled, its stop_ms runs */
-    bool final;        /* ... and is not to come again */
-    bool late;         /* its .start took longer than start_ms */
+    bool linked; /* below its parent */
+    bool asked; /* this incarnation was cancelled, its stop_ms runs */
+    bool final; /* ... and is not to come again */
+    bool late; /* its .start took longer than start_ms */
     bool child_failed; /* it was cancelled because a child failed */
-    bool quarantined;  /* its turn was revoked; no thread of its own will finish it */
-    bool lenient;      /* the root, a host's thread: a child's failure is an event only */
+    bool quarantined; /* its turn was revoked; no thread of its own will finish it */
+    bool lenient; /* the root, a host's thread: a child's failure is an event only */
 };
 
 struct ward__slot {
@@ -173,7 +173,7 @@ struct ward__slot {
     /* Anybody's. */
     _Atomic uint32_t signals;
     _Atomic uint32_t question_asker; /* of the question in hand: see ward__token */
-    _Atomic uint64_t question_cell;  /* 0: none is in hand */
+    _Atomic uint64_t question_cell; /* 0: none is in hand */
     _Atomic(const struct ward__spec *) spec;
     _Atomic(const char *) wait_at; /* "file:line" of the wait */
     _Atomic(const char *) wait_what;
@@ -181,7 +181,7 @@ struct ward__slot {
     _Atomic uint64_t incarnation;
     _Atomic uint64_t born; /* it was the born-th actor of the node */
     _Atomic(struct ward__thread *) on; /* whose thread its fiber is on */
-    _Atomic uint16_t home;             /* worker */
+    _Atomic uint16_t home; /* worker */
     _Atomic uint8_t phase;
     _Atomic uint8_t kind;
     /* The owner's. */
@@ -193,16 +193,16 @@ struct ward__slot {
     /* The wheel's. */
     uint32_t wheel_next, wheel_prev;
     _Atomic uint64_t wheel_tick; /* when it is looked at; 0: in no wheel */
-    uint16_t wheel_of;     /* level and place */
+    uint16_t wheel_of; /* level and place */
     uint16_t wheel_worker; /* changes only while it is in none */
     /* The run queue's. */
     uint32_t queue_next;
     /* Under the tree lock. */
     _Atomic uint32_t parent;
     uint32_t child, next, prev; /* 0: none; slot 0 is nobody, the root is 1 */
-    uint32_t children;          /* live */
-    uint32_t place;             /* among the static children of its supervisor */
-    uint8_t reason;             /* of the end under way */
+    uint32_t children; /* live */
+    uint32_t place; /* among the static children of its supervisor */
+    uint8_t reason; /* of the end under way */
     struct ward__marks marks;
     ward_status status;
     struct ward__watch *watches; /* who monitors or joins it */
@@ -221,11 +221,11 @@ struct ward_self {
     const struct ward__spec *spec;
     void *arg;
     uint64_t incarnation, life;
-    struct ward_msg *hand;   /* the message lent; NULL: none */
+    struct ward_msg *hand; /* the message lent; NULL: none */
     struct ward_msg *answer; /* lent until the next ask or receive */
     enum ward__self_kind kind;
-    bool waits;   /* false in a handler: calls that would wait are WARD_ESTATE */
-    bool ending;  /* in deferred calls and clean-up */
+    bool waits; /* false in a handler: calls that would wait are WARD_ESTATE */
+    bool ending; /* in deferred calls and clean-up */
     bool drained; /* nothing more is lent, it was told to stop */
     uint32_t fenced; /* calls refused */
     uint32_t since_yield; /* messages */

@@ -66,7 +66,7 @@ static ward_status settle(
     if (ward__mailbox_unpark(wait)) {
         (void)drop_parcel(here, wait, rc);
     } else if (request->asks &&
-        (rc == WARD_ECANCELED || rc == WARD_EABANDONED || rc == WARD_ETIMEDOUT)) {
+               (rc == WARD_ECANCELED || rc == WARD_EABANDONED || rc == WARD_ETIMEDOUT)) {
         struct ward__route *route = ward__load_acq(&here->node->route);
         uint32_t holder = ward__load(&wait->holder);
         if (holder == WARD__REMOTE && route) /* it was forwarded to another node */
@@ -78,8 +78,8 @@ static ward_status settle(
     return rc;
 }
 
-static ward_status wait_local(struct ward__here *here, ward_self *self,
-    struct ward__slot *target, const struct request *request)
+static ward_status wait_local(struct ward__here *here, ward_self *self, struct ward__slot *target,
+    const struct request *request)
 {
     struct ward__slot *slot = self->slot;
     struct ward__wait *wait = &slot->wait;
@@ -131,8 +131,8 @@ static ward_status wait_for_link(
     return rc == WARD_ETIMEDOUT ? WARD_OK : rc;
 }
 
-static ward_status ask_remote(struct ward__here *here, ward_self *self,
-    struct ward__route *route, const struct request *request)
+static ward_status ask_remote(struct ward__here *here, ward_self *self, struct ward__route *route,
+    const struct request *request)
 {
     struct ward__question question = { request->type, request->value, request->until_ns };
     struct ward__token token;
@@ -161,9 +161,8 @@ static ward_status wait_remote(
     if (!route) return WARD_ELINK;
     if (request->asks && request->until_ns == INT64_MAX) return WARD_EINVAL; /* no way to know */
     do {
-        rc = request->asks
-            ? ask_remote(here, self, route, request)
-            : route->send(route->arg, request->to, request->type, request->value);
+        rc = request->asks ? ask_remote(here, self, route, request)
+                           : route->send(route->arg, request->to, request->type, request->value);
         waited = rc == WARD_EFULL ? wait_for_link(here, self, request) : WARD_OK;
     } while (rc == WARD_EFULL && !waited);
     if (rc == WARD_STOP) rc = WARD_EFULL; /* the mailbox there, not the link */
@@ -181,8 +180,7 @@ static ward_status wait_for(
     if (!request->type) return WARD_EINVAL;
     request->until_ns = ward__wait_until(self, by);
     if (!target && (request->to.node == 0 || request->to.node == here->node->id)) return WARD_EGONE;
-    if (request->asks && request->until_ns <= ward__clock_ns(here->node))
-        return WARD_ETIMEDOUT;
+    if (request->asks && request->until_ns <= ward__clock_ns(here->node)) return WARD_ETIMEDOUT;
     return target ? wait_local(here, self, target, request) : wait_remote(here, self, request);
 }
 
@@ -311,9 +309,8 @@ static ward_status forward_remote(
 }
 
 /* A copy goes on: what is lent here may hold pointers into its own record. */
-static ward_status forward_local(
-    struct ward__here *here, uint32_t self, struct ward__slot *target, uint64_t life,
-    struct ward_msg *mail)
+static ward_status forward_local(struct ward__here *here, uint32_t self, struct ward__slot *target,
+    uint64_t life, struct ward_msg *mail)
 {
     struct ward__token token = ward__token_of(mail);
     uint32_t copy, to = ward__index(here->node, target);

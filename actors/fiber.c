@@ -260,8 +260,8 @@ struct ward__fiber *ward__fiber_new(
     struct ward__stacks *stacks, size_t stack_bytes, void (*run)(void *arg), void *arg)
 {
     size_t bytes = (stack_bytes * WARD__STACK_SCALE + PAGE - 1) & ~(size_t)(PAGE - 1);
-    struct ward__fiber *fiber = bytes <= WARD__STACK_DEFAULT ? get_default(stacks)
-                                                             : get_sized(stacks, bytes + PAGE);
+    struct ward__fiber *fiber =
+        bytes <= WARD__STACK_DEFAULT ? get_default(stacks) : get_sized(stacks, bytes + PAGE);
 
     if (!fiber) return NULL;
     memset(&fiber->context, 0, sizeof fiber->context);

@@ -27,12 +27,7 @@
 enum { WARD__SLICE = 64, WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__SPARES_MAX = 64 };
 
 /* Bits of ward__thread.hand. */
-enum {
-    WARD__ASK_WORKER = 1,
-    WARD__WORKER_GONE = 2,
-    WARD__ASK_TURN = 4,
-    WARD__TURN_GONE = 8
-};
+enum { WARD__ASK_WORKER = 1, WARD__WORKER_GONE = 2, WARD__ASK_TURN = 4, WARD__TURN_GONE = 8 };
 
 /* Bits of ward__thread.wake. LOOK is a hint that may be late; OVER comes exactly once for a wait
  * that somebody else has ended, after its outcome was written. */
@@ -65,7 +60,7 @@ struct ward__worker {
     uint32_t index;
     /* Anybody's. */
     _Alignas(64) _Atomic uint32_t inbox; /* a stack of slots, taken whole */
-    _Atomic uint32_t bell;               /* futex: 1 while it sleeps */
+    _Atomic uint32_t bell; /* futex: 1 while it sleeps */
     _Atomic(struct ward__thread *) thread;
 };
 
@@ -74,7 +69,7 @@ enum ward__thread_kind {
     WARD__RUNS_POOL,
     WARD__RUNS_BODY,
     WARD__RUNS_HOST, /* attached; exempt from the watchdog */
-    WARD__RUNS_NONE  /* who acts is no actor: outside, clock, poller, links */
+    WARD__RUNS_NONE /* who acts is no actor: outside, clock, poller, links */
 };
 
 /* What a quarantined turn took with it. */
@@ -97,21 +92,21 @@ struct ward__thread {
     _Atomic uint32_t hand;
     struct ward__worker *_Atomic worker;
     struct ward__magazines *magazines; /* the worker's, or its own */
-    _Atomic uint64_t turn;             /* odd in user code; counts messages */
-    _Atomic uint32_t slot;             /* whose turn */
-    _Atomic(const char *) what;        /* type of the message in hand */
-    struct ward_self self;             /* of handlers' turns */
-    struct ward__context loop;         /* where a fiber goes when it stops */
+    _Atomic uint64_t turn; /* odd in user code; counts messages */
+    _Atomic uint32_t slot; /* whose turn */
+    _Atomic(const char *) what; /* type of the message in hand */
+    struct ward_self self; /* of handlers' turns */
+    struct ward__context loop; /* where a fiber goes when it stops */
     ward_node *node;
     enum ward__thread_kind kind;
     pthread_t id;
     bool joinable; /* it is ward's own */
-    bool lost;     /* of the blocking pool: it was stuck */
+    bool lost; /* of the blocking pool: it was stuck */
     _Atomic uint32_t wake; /* futex of a thread actor: WARD__WAKE_ bits */
-    _Atomic int mail_fd;   /* of an attached one; -1: none */
+    _Atomic int mail_fd; /* of an attached one; -1: none */
     struct ward__magazines own;
     struct ward__worker *_Atomic given; /* to a spare */
-    _Atomic uint32_t bell;              /* futex of a spare */
+    _Atomic uint32_t bell; /* futex of a spare */
     /* The watchdog's, but zombie is also its own after it returned; tree lock. */
     _Atomic uint64_t seen_turn; /* the census reads these two */
     _Atomic int64_t seen_ns;
@@ -123,7 +118,7 @@ struct ward__thread {
 /* Who acts: the node, and what of it this thread may use. */
 struct ward__here {
     ward_node *node;
-    struct ward__worker *worker;       /* NULL: none */
+    struct ward__worker *worker; /* NULL: none */
     struct ward__magazines *magazines; /* NULL: none */
 };
 
@@ -208,14 +203,14 @@ struct ward_node {
     uint32_t workers_count;
     struct ward__worker *workers;
     _Atomic uint64_t sleeping; /* mask */
-    _Atomic uint64_t hungry;   /* mask: would take work */
+    _Atomic uint64_t hungry; /* mask: would take work */
     _Atomic uint32_t next_home;
     /* Threads; tree lock but for what is marked. */
     pthread_mutex_t threads_lock;
     pthread_mutex_t look_lock; /* held while someone looks at threads: none is freed */
     struct ward__thread *threads, *spares;
     struct ward__thread *ended; /* to be joined */
-    bool orphaned;              /* closed around threads that are still there */
+    bool orphaned; /* closed around threads that are still there */
     uint32_t spares_count, threads_count, zombies;
     pthread_cond_t threads_ended;
     struct ward__thread outside;
@@ -225,8 +220,8 @@ struct ward_node {
     uint32_t pool_head, pool_tail, pool_threads, pool_idle, pool_queued;
     _Atomic uint32_t pool_short; /* a thread could not be started */
     /* The watchdog's tick; see clock.c of the supervision layer. */
-    _Atomic uint32_t tick;    /* ms since open, published while something runs */
-    _Atomic uint32_t awake;   /* threads that may be in a turn */
+    _Atomic uint32_t tick; /* ms since open, published while something runs */
+    _Atomic uint32_t awake; /* threads that may be in a turn */
     _Atomic uint32_t clock_deep; /* it sleeps until it is woken */
     _Atomic uint32_t clock_bell;
     /* Totals. */
@@ -337,7 +332,8 @@ void ward__pool_look(ward_node *node);
 void ward__threads_stop(ward_node *node);
 /* Waits until all but zombies have ended, or `until_ns`. True: all have. */
 bool ward__threads_wait(ward_node *node, int64_t until_ns);
-/* A thread that may be in a turn begins or ends being so: the watchdog sleeps when there is none. */
+/* A thread that may be in a turn begins or ends being so: the watchdog sleeps when there is none.
+ */
 void ward__awake(ward_node *node);
 void ward__asleep(ward_node *node);
 
@@ -415,8 +411,8 @@ ward_status ward__wait_refused(const ward_self *self);
 /* The earlier of `by` and the deadline of the question in hand. */
 int64_t ward__wait_until(const ward_self *self, ward_deadline by);
 /* Begins the wait; nothing is parked yet. Returns the cell. */
-uint64_t ward__wait_begin(struct ward__here *here, ward_self *self, int64_t until_ns,
-    const char *what, const char *at);
+uint64_t ward__wait_begin(
+    struct ward__here *here, ward_self *self, int64_t until_ns, const char *what, const char *at);
 /* Takes it back, nobody having heard of it. */
 void ward__wait_undo(ward_self *self);
 /* Parks until someone claims the cell; cancelled and abandoned waits end at once. */

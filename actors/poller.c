@@ -105,7 +105,8 @@ void ward__poller_close(ward_node *node)
     uint64_t one = 1;
 
     if (!poller) return;
-    while (write(poller->stop, &one, sizeof one) < 0 && errno == EINTR) { }
+    while (write(poller->stop, &one, sizeof one) < 0 && errno == EINTR) {
+    }
     pthread_join(poller->thread, NULL);
     destroy(poller);
     ward__store(&node->poller, NULL);
@@ -119,7 +120,7 @@ static bool watch(const struct ward__poller *poller, int fd, unsigned want, uint
     if (want & WARD_READABLE) event.events |= EPOLLIN;
     if (want & WARD_WRITABLE) event.events |= EPOLLOUT;
     return !epoll_ctl(poller->epoll, EPOLL_CTL_MOD, fd, &event) ||
-        (errno == ENOENT && !epoll_ctl(poller->epoll, EPOLL_CTL_ADD, fd, &event));
+           (errno == ENOENT && !epoll_ctl(poller->epoll, EPOLL_CTL_ADD, fd, &event));
 }
 
 /* Without waiting. */
@@ -140,8 +141,8 @@ static ward_status look(unsigned *out, int fd, unsigned want)
 }
 
 /* NOLINTNEXTLINE(readability-function-size): what a public wait needs */
-ward_status ward_poll_fd_at(ward_self *self, unsigned *out, int fd, unsigned want,
-    ward_deadline by, const char *at)
+ward_status ward_poll_fd_at(
+    ward_self *self, unsigned *out, int fd, unsigned want, ward_deadline by, const char *at)
 {
     struct ward__here here;
     struct ward__poller *poller = NULL;

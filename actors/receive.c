@@ -14,7 +14,8 @@
 static void resume_sender(void *arg, struct ward__wait *wait, bool handed_over)
 {
     struct ward__here *here = arg;
-    struct ward__slot *slot = (struct ward__slot *)((char *)wait - offsetof(struct ward__slot, wait));
+    struct ward__slot *slot =
+        (struct ward__slot *)((char *)wait - offsetof(struct ward__slot, wait));
     uint64_t cell;
 
     if (handed_over && wait->asks) {
@@ -160,7 +161,7 @@ static bool idle_over(struct ward__here *here, const struct ward__slot *slot)
     int64_t deadline = ward__load(&slot->wait.deadline);
 
     return spec->handle && spec->idle_ns != INT64_MAX && deadline != 0 &&
-        deadline <= ward__clock_ns(here->node);
+           deadline <= ward__clock_ns(here->node);
 }
 
 static uint32_t take_signals(struct ward__slot *slot)
@@ -284,7 +285,8 @@ static void lower_fd(ward_self *self)
     int fd = ward__load(&self->thread->mail_fd);
     uint64_t count;
 
-    if (self->slot->kind == WARD__ATTACHED && fd >= 0 && read(fd, &count, sizeof count) < 0) { }
+    if (self->slot->kind == WARD__ATTACHED && fd >= 0 && read(fd, &count, sizeof count) < 0) {
+    }
 }
 
 /* WARD_NOW on a host's thread: the mailbox is given up, so that the next message raises the fd. */
@@ -315,16 +317,15 @@ static ward_status receive(
         case WARD__NEXT_IDLE:
         case WARD__NEXT_NONE:
             rc = until_ns == 0 && self->slot->kind == WARD__ATTACHED
-                ? nothing_now(here, self)
-                : wait_for_mail(here, self, until_ns, at);
+                     ? nothing_now(here, self)
+                     : wait_for_mail(here, self, until_ns, at);
             break;
         }
     }
     return rc;
 }
 
-ward_status ward_receive_at(
-    ward_self *self, const ward_msg **out, ward_deadline by, const char *at)
+ward_status ward_receive_at(ward_self *self, const ward_msg **out, ward_deadline by, const char *at)
 {
     struct ward__here here;
     ward_status rc;

@@ -103,8 +103,8 @@ void ward__finish(struct ward__thread *thread, struct ward__slot *slot)
 
 /* -- handlers ---------------------------------------------------------------------------------- */
 
-static ward_status call(struct ward__thread *thread, ward_self *self, struct ward__here *here,
-    bool *revoked)
+static ward_status call(
+    struct ward__thread *thread, ward_self *self, struct ward__here *here, bool *revoked)
 {
     ward_status rc;
 
@@ -146,8 +146,8 @@ static bool go_idle(struct ward__here *here, struct ward__slot *slot)
 }
 
 /* One thing of a slice. False: the slot is not ours any more. */
-static bool handle_next(struct ward__thread *thread, ward_self *self, struct ward__here *here,
-    bool *again)
+static bool handle_next(
+    struct ward__thread *thread, ward_self *self, struct ward__here *here, bool *again)
 {
     bool revoked;
     ward_status rc;
@@ -203,8 +203,7 @@ static void slice_of_handler(struct ward__thread *thread, struct ward__slot *slo
     ward__requeue(&here, slot);
 measured:
     if (measure && thread->worker == worker && n)
-        worker->message_ns =
-            (worker->message_ns * 3 + (ward__clock_ns(here.node) - began) / n) / 4;
+        worker->message_ns = (worker->message_ns * 3 + (ward__clock_ns(here.node) - began) / n) / 4;
 }
 
 /* .start of a handler; true: go on. */

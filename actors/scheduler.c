@@ -227,7 +227,8 @@ static void share(ward_node *node, struct ward__worker *worker)
     uint64_t hungry = ward__load(&node->hungry) & ~bit(worker);
 
     if (ward__likely(!hungry) || ward__load(&worker->queued) == 0) return;
-    if (ward__load(&worker->queued) == 1 && !ward__load(&worker->last_in)) return; /* it runs that one itself */
+    if (ward__load(&worker->queued) == 1 && !ward__load(&worker->last_in))
+        return; /* it runs that one itself */
     if (worker->share_after > worker->slices) return; /* looked lately, in vain */
     struct ward__worker *to = &node->workers[__builtin_ctzll(hungry)];
     if (give(node, worker, to))

@@ -66,8 +66,10 @@ void ward__inc_free(struct ward__here *here, struct ward__inc *inc)
         inc->signals = signal->next;
         signal->release(here->node, signal);
     }
-    for (uint32_t i = 0; i < inc->kept_count; i++) drop_kept(here, inc->kept[i]);
-    for (uint32_t i = 0; i < inc->blobs_count; i++) ward__blob_drop(inc->blobs[i]);
+    for (uint32_t i = 0; i < inc->kept_count; i++)
+        drop_kept(here, inc->kept[i]);
+    for (uint32_t i = 0; i < inc->blobs_count; i++)
+        ward__blob_drop(inc->blobs[i]);
     free_blocks(heap, inc->blocks);
     free_blocks(heap, inc->texts);
     ward__free(heap, inc->kept, inc->kept_room * sizeof *inc->kept);
@@ -77,8 +79,7 @@ void ward__inc_free(struct ward__here *here, struct ward__inc *inc)
 }
 
 /* Room for one more in a table of an incarnation. */
-static bool grow(
-    struct ward__heap *heap, void **table, uint32_t count, uint32_t *room, size_t each)
+static bool grow(struct ward__heap *heap, void **table, uint32_t count, uint32_t *room, size_t each)
 {
     uint32_t more = *room ? *room * 2 : 4;
     void *at;
@@ -138,9 +139,9 @@ bool ward_cancelled(const ward_self *self)
 
 ward_deadline ward_by(const ward_self *self)
 {
-    return (ward_deadline){ self->kind == WARD__SELF_OUTSIDE
-            ? INT64_MAX
-            : ward__wait_until(self, WARD_FOREVER) };
+    return (ward_deadline){
+        self->kind == WARD__SELF_OUTSIDE ? INT64_MAX : ward__wait_until(self, WARD_FOREVER)
+    };
 }
 
 /* -- memory ------------------------------------------------------------------------------------ */
@@ -179,8 +180,10 @@ void *ward__resize(ward_self *self, struct ward__here *here, void *old, size_t b
     }
     if (block) unlink_block(inc, block);
     fresh = ward__realloc(&here->node->heap, block, before, total);
-    if (fresh) link_block(inc, fresh, total);
-    else if (block) link_block(inc, block, before);
+    if (fresh)
+        link_block(inc, fresh, total);
+    else if (block)
+        link_block(inc, block, before);
     return fresh ? fresh + 1 : NULL;
 }
 
@@ -272,7 +275,7 @@ ward_status ward_keep(ward_self *self, ward_msg **out, const ward_msg *msg)
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     inc = ward__inc_of(self);
     if (!inc || !grow(&here.node->heap, (void **)&inc->kept, inc->kept_count, &inc->kept_room,
-            sizeof *inc->kept)) {
+                    sizeof *inc->kept)) {
         ward__leave(self);
         return WARD_ENOMEM;
     }
@@ -322,7 +325,7 @@ static ward_status own(ward_self *self, struct ward__here *here, ward_blob **out
     struct ward__inc *inc = ward__inc_of(self);
 
     if (!inc || !grow(&here->node->heap, (void **)&inc->blobs, inc->blobs_count, &inc->blobs_room,
-            sizeof *inc->blobs)) {
+                    sizeof *inc->blobs)) {
         ward__blob_drop(blob);
         return WARD_ENOMEM;
     }
@@ -362,8 +365,8 @@ ward_status ward_blob_wrap(
     struct ward__inc *inc = ward__inc_of(self);
     rc = inc && grow(&here.node->heap, (void **)&inc->blobs, inc->blobs_count, &inc->blobs_room,
                     sizeof *inc->blobs)
-        ? ward__blob_wrap(&here.node->heap, &blob, bytes, release, arg)
-        : WARD_ENOMEM;
+             ? ward__blob_wrap(&here.node->heap, &blob, bytes, release, arg)
+             : WARD_ENOMEM;
     if (!rc) rc = own(self, &here, out, blob);
     ward__leave(self);
     return rc;

@@ -29,7 +29,7 @@ enum {
 struct actor_thread {
     struct ward__thread thread;
     struct ward__fiber *fiber;
-    struct ward__slot *slot;       /* to run; NULL: idle */
+    struct ward__slot *slot; /* to run; NULL: idle */
     struct ward__context *stopped; /* where it hangs; NULL: it does not */
     int64_t until_ns;
     struct actor_thread *next;
@@ -126,8 +126,8 @@ static struct actor_thread *idle_thread(struct ward__sim *sim)
     thread = ward__alloc(&node->heap, sizeof *thread);
     ward__assert(thread);
     ward__thread_init(node, &thread->thread, WARD__RUNS_WORKER);
-    thread->fiber = ward__fiber_new(&node->stacks, WARD__STACK_DEFAULT / WARD__STACK_SCALE,
-        thread_main, thread);
+    thread->fiber = ward__fiber_new(
+        &node->stacks, WARD__STACK_DEFAULT / WARD__STACK_SCALE, thread_main, thread);
     ward__assert(thread->fiber);
     ward__store(&node->heap.fail_in, fail_in);
     thread->slot = NULL;
@@ -165,8 +165,8 @@ static void hang(struct ward__sim *sim, ward_self *self, int64_t until_ns)
 {
     struct actor_thread *thread = sim->current;
     struct ward__context *at = self == &thread->thread.self
-        ? &thread->fiber->context
-        : &((struct ward__fiber *)self - 1)->context;
+                                   ? &thread->fiber->context
+                                   : &((struct ward__fiber *)self - 1)->context;
 
     if (thread->thread.worker) (void)ward__or_seq(&thread->thread.hand, WARD__WORKER_GONE);
     thread->stopped = at;
@@ -183,8 +183,7 @@ ward_status ward_sim_hang(ward_self *self, uint32_t ms)
     struct ward__here here;
 
     if (!sim || self->kind == WARD__SELF_OUTSIDE || !sim->current) return WARD_ESTATE;
-    hang(sim, self,
-        ms == WARD_UNLIMITED ? INT64_MAX : sim->now_ns + (int64_t)ms * WARD__NS_MS);
+    hang(sim, self, ms == WARD_UNLIMITED ? INT64_MAX : sim->now_ns + (int64_t)ms * WARD__NS_MS);
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     ward__leave(self);
     return WARD_OK;
@@ -232,8 +231,8 @@ static void timers(struct ward__sim *sim, ward__sim_clock *clock)
     sim->clock_ns = clock(sim->node, sim->now_ns);
 }
 
-bool ward__sim_run(ward_node *node, bool (*done)(void *arg), void *arg, int64_t until_ns,
-    ward__sim_clock *clock)
+bool ward__sim_run(
+    ward_node *node, bool (*done)(void *arg), void *arg, int64_t until_ns, ward__sim_clock *clock)
 {
     struct ward__sim *sim = node->sim;
 

@@ -22,7 +22,7 @@ bool ward__sim_running(const struct ward__sim *sim);
  * time is over. `clock` does the clock thread's work for a time and says when it wants to be
  * called next. The thread that opened the node. */
 typedef int64_t ward__sim_clock(ward_node *node, int64_t now_ns);
-bool ward__sim_run(ward_node *node, bool (*done)(void *arg), void *arg, int64_t until_ns,
-    ward__sim_clock *clock);
+bool ward__sim_run(
+    ward_node *node, bool (*done)(void *arg), void *arg, int64_t until_ns, ward__sim_clock *clock);
 
 #endif

@@ -13,7 +13,8 @@ ward_status ward__slots_open(ward_node *node, uint32_t max)
     node->slots = ward__reserve((size_t)max * sizeof(struct ward__slot));
     node->names = ward__reserve((size_t)max * WARD__NAME_MAX);
     pthread_mutex_init(&node->slots_lock, NULL);
-    for (int i = 0; i < 64; i++) pthread_mutex_init(&node->stripes[i], NULL);
+    for (int i = 0; i < 64; i++)
+        pthread_mutex_init(&node->stripes[i], NULL);
     ward__store(&node->slots_used, 1); /* slot 0 is nobody */
     return node->slots && node->names ? WARD_OK : WARD_ENOMEM;
 }
@@ -23,7 +24,8 @@ void ward__slots_close(ward_node *node)
     ward__unreserve(node->slots, (size_t)node->slots_max * sizeof(struct ward__slot));
     ward__unreserve(node->names, (size_t)node->slots_max * WARD__NAME_MAX);
     pthread_mutex_destroy(&node->slots_lock);
-    for (int i = 0; i < 64; i++) pthread_mutex_destroy(&node->stripes[i]);
+    for (int i = 0; i < 64; i++)
+        pthread_mutex_destroy(&node->stripes[i]);
 }
 
 uint32_t ward__slot_get(ward_node *node)

@@ -139,7 +139,8 @@ void ward__thread_raise(struct ward__thread *thread)
     int fd = ward__load(&thread->mail_fd);
     uint64_t one = 1;
 
-    if (fd >= 0 && write(fd, &one, sizeof one) < 0) { }
+    if (fd >= 0 && write(fd, &one, sizeof one) < 0) {
+    }
 }
 
 void ward__thread_take_back(struct ward__slot *slot)
@@ -270,7 +271,8 @@ static bool wait_as_spare(struct ward__thread *thread)
     node->spares_count++;
     pthread_mutex_unlock(&node->threads_lock);
     ward__asleep(node);
-    while (!ward__load_seq(&thread->bell)) ward__futex_wait(&thread->bell, 0, INT64_MAX);
+    while (!ward__load_seq(&thread->bell))
+        ward__futex_wait(&thread->bell, 0, INT64_MAX);
     ward__awake(node);
     worker = ward__load_acq(&thread->given);
     if (!worker) return false; /* the node closes */
@@ -445,7 +447,8 @@ void ward__threads_stop(ward_node *node)
     struct ward__thread *spare;
 
     ward__store_seq(&node->closing, true);
-    for (uint32_t i = 0; i < node->workers_count; i++) ward__ring(node, &node->workers[i]);
+    for (uint32_t i = 0; i < node->workers_count; i++)
+        ward__ring(node, &node->workers[i]);
     pthread_mutex_lock(&node->threads_lock);
     spare = node->spares;
     node->spares = NULL;

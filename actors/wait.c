@@ -46,16 +46,15 @@ static bool is_thread(const struct ward__slot *slot)
     return slot->kind == WARD__THREAD || slot->kind == WARD__ATTACHED;
 }
 
-static void note(
-    struct ward__here *here, struct ward__slot *slot, const char *what, const char *at)
+static void note(struct ward__here *here, struct ward__slot *slot, const char *what, const char *at)
 {
     ward__store(&slot->wait_what, what);
     ward__store(&slot->wait_at, at);
     ward__store(&slot->since_ns, here->worker ? here->worker->now_ns : ward__clock_ns(here->node));
 }
 
-uint64_t ward__wait_begin(struct ward__here *here, ward_self *self, int64_t until_ns,
-    const char *what, const char *at)
+uint64_t ward__wait_begin(
+    struct ward__here *here, ward_self *self, int64_t until_ns, const char *what, const char *at)
 {
     struct ward__slot *slot = self->slot;
     uint64_t cell;

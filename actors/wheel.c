@@ -39,7 +39,8 @@ static int level_of(const struct ward__wheel *wheel, uint64_t tick)
     uint64_t away = tick - wheel->now;
     int level = 0;
 
-    while (level + 1 < WARD__WHEEL_LEVELS && away >> (BITS * (level + 1))) level++;
+    while (level + 1 < WARD__WHEEL_LEVELS && away >> (BITS * (level + 1)))
+        level++;
     return level;
 }
 
@@ -52,8 +53,8 @@ static uint32_t place_of(const struct ward__wheel *wheel, uint64_t tick, int lev
     return (uint32_t)(tick >> (BITS * level)) & (WARD__WHEEL_SLOTS - 1);
 }
 
-static void link_in(ward_node *node, struct ward__wheel *wheel, struct ward__slot *slot,
-    uint64_t tick)
+static void link_in(
+    ward_node *node, struct ward__wheel *wheel, struct ward__slot *slot, uint64_t tick)
 {
     int level;
     uint32_t place, index = ward__index(node, slot), *head;
@@ -135,8 +136,8 @@ static uint64_t visit(struct ward__here *here, struct ward__slot *slot, int64_t 
     return ward__clock_tick(here->node, now_ns) + 1;
 }
 
-static void visit_all(struct ward__here *here, struct ward__wheel *wheel, int level,
-    int64_t now_ns, int *budget)
+static void visit_all(
+    struct ward__here *here, struct ward__wheel *wheel, int level, int64_t now_ns, int *budget)
 {
     ward_node *node = here->node;
     uint32_t place = (uint32_t)(wheel->now >> (BITS * level)) & (WARD__WHEEL_SLOTS - 1);

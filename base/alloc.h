@@ -20,12 +20,11 @@ struct ward__heap {
     ward__alloc_hook *hook; /* ward_opts.alloc, or NULL: malloc */
     void *arg;
     _Atomic size_t bytes; /* in use */
-    size_t bytes_max;     /* a budget for what users make grow; SIZE_MAX: none */
+    size_t bytes_max; /* a budget for what users make grow; SIZE_MAX: none */
     _Atomic int64_t fail_in; /* allocations until they fail; negative: never */
 };
 
-void ward__heap_init(
-    struct ward__heap *heap, ward__alloc_hook *hook, void *arg, size_t bytes_max);
+void ward__heap_init(struct ward__heap *heap, ward__alloc_hook *hook, void *arg, size_t bytes_max);
 
 /* NULL: no memory, or over the budget. Not zeroed. */
 void *ward__alloc(struct ward__heap *heap, size_t bytes);

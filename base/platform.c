@@ -29,8 +29,8 @@ void ward__futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t until_ns)
 
     if (until_ns <= 0) return;
     /* The bitset form takes an absolute time on the monotonic clock. */
-    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, seen,
-        until_ns == INT64_MAX ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+    syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, seen, until_ns == INT64_MAX ? NULL : &until,
+        NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 void ward__futex_wake(_Atomic uint32_t *word, int count)
@@ -84,14 +84,14 @@ uint64_t ward__entropy(void)
     uint64_t number = 0;
 
     while (!number)
-        if (getrandom(&number, sizeof number, 0) != sizeof number) number = (uint64_t)ward__now_ns();
+        if (getrandom(&number, sizeof number, 0) != sizeof number)
+            number = (uint64_t)ward__now_ns();
     return number;
 }
 
 bool ward__membarrier_register(void)
 {
-    return !WARD__TSAN &&
-        !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+    return !WARD__TSAN && !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 }
 
 void ward__membarrier(void)

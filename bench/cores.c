@@ -30,7 +30,8 @@ static void compute(void)
 {
     double end = seconds() + (double)unit_us * 1e-6;
 
-    while (seconds() < end) { }
+    while (seconds() < end) {
+    }
     atomic_fetch_add(&units, 1);
 }
 
@@ -84,8 +85,11 @@ static ward_status parent(ward_self *self)
 static ward_status measure(ward_self *self, bool bodies, bool blocking, uint32_t count)
 {
     struct plan plan = { bodies, count };
-    ward_spec spec = { .body = parent, .blocking = blocking, .arg = &plan,
-        .arg_bytes = sizeof plan, .restart = WARD_TEMPORARY };
+    ward_spec spec = { .body = parent,
+        .blocking = blocking,
+        .arg = &plan,
+        .arg_bytes = sizeof plan,
+        .restart = WARD_TEMPORARY };
     ward_ref top;
     double began;
     ward_status rc = ward_spawn(self, &top, &spec);

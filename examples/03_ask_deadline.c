@@ -63,8 +63,10 @@ static ward_status submit_all(ward_self *self, ward_ref *tasks, const struct job
 {
     ward_status rc = WARD_OK;
     for (int i = 0; !rc && i < FORMS; i++) {
-        ward_spec spec = { .body = submission, .arg = (void *)(uintptr_t)job,
-            .arg_bytes = sizeof *job, .restart = WARD_TEMPORARY };
+        ward_spec spec = { .body = submission,
+            .arg = (void *)(uintptr_t)job,
+            .arg_bytes = sizeof *job,
+            .restart = WARD_TEMPORARY };
         /* Each task belongs to whoever started it: there is no other way to spawn. */
         rc = ward_spawn(self, &tasks[i], &spec);
     }
@@ -114,10 +116,11 @@ static ward_status server(ward_self *self)
     mark = ward_leakcheck_begin(self);
     if (!rc) rc = submit_all(self, tasks, &job);
     if (!rc) rc = ward_join(self, tasks, FORMS, ward_in_ms(self, 5000));
-    while (!rc && ward_receive(self, &msg, WARD_NOW) == WARD_OK) parked += ward_is(msg, &PARKED);
+    while (!rc && ward_receive(self, &msg, WARD_NOW) == WARD_OK)
+        parked += ward_is(msg, &PARKED);
     if (!rc) rc = ward_leakcheck_end(self, mark, 100);
-    printf("with a deadline: %d forms parked for review, %s tasks left\n", parked,
-        rc ? "some" : "0");
+    printf(
+        "with a deadline: %d forms parked for review, %s tasks left\n", parked, rc ? "some" : "0");
 
     job.leaks = true;
     if (!rc) rc = submit_all(self, tasks, &job);

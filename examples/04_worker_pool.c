@@ -46,16 +46,20 @@ static ward_status give(ward_self *self, const ward_ref *workers, int id, ward_d
 static ward_status pool(ward_self *self)
 {
     ward_ref me = ward_me(self), workers[WORKERS];
-    ward_spec spec = { .name = "worker", .body = worker, .arg = &me, .arg_bytes = sizeof me,
-        .mailbox_max = 8 };
+    ward_spec spec = {
+        .name = "worker", .body = worker, .arg = &me, .arg_bytes = sizeof me, .mailbox_max = 8
+    };
     ward_deadline by = ward_in_ms(self, 10000);
     const ward_msg *msg;
     ward_status rc = WARD_OK;
     int total = 0;
 
-    for (int i = 0; !rc && i < WORKERS; i++) rc = ward_spawn(self, &workers[i], &spec);
-    for (int i = 0; !rc && i < IMAGES; i++) rc = give(self, workers, i, by);
-    for (int i = 0; !rc && i < WORKERS; i++) ward_close_mail(self, workers[i]);
+    for (int i = 0; !rc && i < WORKERS; i++)
+        rc = ward_spawn(self, &workers[i], &spec);
+    for (int i = 0; !rc && i < IMAGES; i++)
+        rc = give(self, workers, i, by);
+    for (int i = 0; !rc && i < WORKERS; i++)
+        ward_close_mail(self, workers[i]);
     if (!rc) rc = ward_join(self, workers, WORKERS, by);
     while (!rc && ward_receive(self, &msg, WARD_NOW) == WARD_OK) {
         const int *done = ward_value(msg, &DONE);

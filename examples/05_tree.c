@@ -28,8 +28,12 @@ static const ward_spec tills[] = {
     { .name = "left", .handle = till, .state_bytes = sizeof(int), .stuck_ms = 2000 },
     { .name = "right", .handle = till, .state_bytes = sizeof(int), .restart = WARD_TRANSIENT },
 };
-static const ward_spec shop = { .name = "shop", .children = WARD_CHILDREN(tills),
-    .strategy = WARD_ONE_FOR_ALL, .restarts_max = 5, .window_ms = 60000, .backoff_ms = 100 };
+static const ward_spec shop = { .name = "shop",
+    .children = WARD_CHILDREN(tills),
+    .strategy = WARD_ONE_FOR_ALL,
+    .restarts_max = 5,
+    .window_ms = 60000,
+    .backoff_ms = 100 };
 
 static ward_status sell(ward_self *self, ward_ref left)
 {

@@ -130,8 +130,10 @@ void ward__mail_put(struct ward__pool *pool, struct ward__magazines *mag, uint32
 
 void ward__magazines_flush(struct ward__pool *pool, struct ward__magazines *mag)
 {
-    while (mag->loaded) ward__mail_put(pool, NULL, pop(pool, &mag->loaded));
-    while (mag->spare) ward__mail_put(pool, NULL, pop(pool, &mag->spare));
+    while (mag->loaded)
+        ward__mail_put(pool, NULL, pop(pool, &mag->loaded));
+    while (mag->spare)
+        ward__mail_put(pool, NULL, pop(pool, &mag->spare));
     mag->loaded_count = mag->spare_count = 0;
 }
 

@@ -31,15 +31,15 @@ enum {
 };
 
 enum ward__mail_bits {
-    WARD__MAIL_ASK = 1,     /* someone waits for the answer */
-    WARD__MAIL_BESIDE = 2,  /* the value lies beside */
-    WARD__MAIL_BLOBS = 4,   /* the value has blobs to drop */
-    WARD__MAIL_BOXED = 8,   /* held by its mailbox */
-    WARD__MAIL_READ = 16,   /* held by its reader */
-    WARD__MAIL_KEPT = 32,   /* ward_keep: `stamp` is its place in the table of kept ones */
+    WARD__MAIL_ASK = 1, /* someone waits for the answer */
+    WARD__MAIL_BESIDE = 2, /* the value lies beside */
+    WARD__MAIL_BLOBS = 4, /* the value has blobs to drop */
+    WARD__MAIL_BOXED = 8, /* held by its mailbox */
+    WARD__MAIL_READ = 16, /* held by its reader */
+    WARD__MAIL_KEPT = 32, /* ward_keep: `stamp` is its place in the table of kept ones */
     WARD__MAIL_SHARED = 64, /* its two holders are on different threads */
     WARD__MAIL_SIGNAL = 128, /* not from the pool: part of a monitor or timer record */
-    WARD__MAIL_KIND = 8,    /* shift: the ward_kind, two bits */
+    WARD__MAIL_KIND = 8, /* shift: the ward_kind, two bits */
     WARD__MAIL_PASSED = 1024 /* its reader passed it on to another node */
 };
 
@@ -58,7 +58,7 @@ struct ward__beside {
 
 struct ward_msg {
     _Atomic uint32_t next; /* the message accepted after this one; in a chain: the next free one */
-    uint32_t stamp;        /* low half of the life it is for; once kept: its index */
+    uint32_t stamp; /* low half of the life it is for; once kept: its index */
     const ward_type *type;
     uint32_t tick; /* ms since the node opened, when it was accepted */
     _Atomic uint32_t bits;
@@ -88,8 +88,8 @@ struct ward__pool {
     struct ward__heap *heap;
     pthread_mutex_t lock;
     uint32_t chains; /* full chains, linked through `stamp` of their first */
-    uint32_t loose;  /* single ones, of threads without magazines */
-    uint32_t fresh;  /* records from here on were never used */
+    uint32_t loose; /* single ones, of threads without magazines */
+    uint32_t fresh; /* records from here on were never used */
 };
 
 bool ward__pool_open(
@@ -116,7 +116,8 @@ static inline void ward__mail_set(struct ward_msg *mail, uint32_t set, uint32_t 
     uint32_t bits = ward__load(&mail->bits);
 
     if (ward__unlikely(bits & WARD__MAIL_SHARED)) /* the other holder writes, too */
-        while (!ward__cas(&mail->bits, &bits, (bits & ~clear) | set)) { }
+        while (!ward__cas(&mail->bits, &bits, (bits & ~clear) | set)) {
+        }
     else
         ward__store(&mail->bits, (bits & ~clear) | set);
 }

@@ -17,7 +17,7 @@ enum { LOOK_NS = 1000 };
 static uint64_t make_word(uint32_t index, uint32_t count, uint64_t flags)
 {
     return (uint64_t)index << 32 | (uint64_t)(count & WARD__COUNT_MASK) << WARD__COUNT_SHIFT |
-        flags;
+           flags;
 }
 
 void ward__mailbox_open(
@@ -36,8 +36,8 @@ void ward__mailbox_open(
     ward__store(&box->kept, 0);
     ward__store(&box->released, 0);
     /* Published once, in its final state: a sender with a stale word compares in vain. */
-    ward__store_rel(&box->word,
-        make_word((uint32_t)ward__load(&box->life), 0, WARD__EMPTY | WARD__SCHEDULED));
+    ward__store_rel(
+        &box->word, make_word((uint32_t)ward__load(&box->life), 0, WARD__EMPTY | WARD__SCHEDULED));
 }
 
 static bool full(struct ward__mailbox *box, uint64_t word, uint32_t released)
@@ -131,7 +131,7 @@ bool ward__mailbox_withdraw(struct ward__mailbox *box, size_t bytes)
 static bool has_room(struct ward__mailbox *box, uint64_t word, size_t bytes)
 {
     return !full(box, word, ward__load_seq(&box->released)) &&
-        (bytes == 0 || ward__load_seq(&box->bytes) + bytes <= ward__load(&box->bytes_max));
+           (bytes == 0 || ward__load_seq(&box->bytes) + bytes <= ward__load(&box->bytes_max));
 }
 
 static void append(struct ward__mailbox *box, struct ward__wait *wait)
@@ -250,8 +250,7 @@ void ward__mailbox_serve(
     pthread_mutex_unlock(box->lock);
 }
 
-void ward__mailbox_evict(
-    struct ward__mailbox *box, ward_status status, ward__wake *wake, void *arg)
+void ward__mailbox_evict(struct ward__mailbox *box, ward_status status, ward__wake *wake, void *arg)
 {
     pthread_mutex_lock(box->lock);
     while (box->head) {
@@ -318,7 +317,8 @@ static uint32_t look(_Atomic uint32_t *link)
 
     if (ward__likely(index != 0)) return index;
     until = ward__now_ns() + LOOK_NS;
-    while (!(index = ward__load_acq(link)) && ward__now_ns() < until) { }
+    while (!(index = ward__load_acq(link)) && ward__now_ns() < until) {
+    }
     return index;
 }
 

@@ -63,7 +63,7 @@ struct ward__mailbox {
     /* The owner's. */
     _Atomic uint64_t taken; /* of this life */
     _Atomic uint64_t settled; /* of them: neither in hand nor kept any more */
-    uint32_t hand;          /* the last one taken, still in the word; 0: none since idle */
+    uint32_t hand; /* the last one taken, still in the word; 0: none since idle */
     _Atomic uint32_t kept;
     /* Parked senders. */
     pthread_mutex_t *lock;
@@ -71,7 +71,7 @@ struct ward__mailbox {
 };
 
 enum ward__pushed {
-    WARD__PUSHED,          /* accepted; the owner runs or will */
+    WARD__PUSHED, /* accepted; the owner runs or will */
     WARD__PUSHED_SCHEDULE, /* accepted, and the caller must make the owner runnable */
     WARD__PUSH_FULL,
     WARD__PUSH_CLOSED,
@@ -156,13 +156,13 @@ static inline uint64_t ward__mailbox_accepted(const struct ward__mailbox *box)
     uint64_t taken = ward__load_acq(&box->taken);
 
     return taken +
-        ((ward__word_count(ward__load_acq(&box->word)) - (uint32_t)taken) & WARD__COUNT_MASK);
+           ((ward__word_count(ward__load_acq(&box->word)) - (uint32_t)taken) & WARD__COUNT_MASK);
 }
 
 static inline uint32_t ward__mailbox_depth(const struct ward__mailbox *box)
 {
     return (ward__word_count(ward__load(&box->word)) - ward__load(&box->released)) &
-        WARD__COUNT_MASK;
+           WARD__COUNT_MASK;
 }
 
 #endif

@@ -30,7 +30,7 @@ struct ward__mailbox;
 struct ward__wait {
     _Atomic uint64_t cell;
     _Atomic int64_t deadline; /* ns; 0: none is armed */
-    _Atomic uint32_t holder;  /* of an ask: the slot that holds the question */
+    _Atomic uint32_t holder; /* of an ask: the slot that holds the question */
     /* The outcome, written by who claimed the cell, read by the waiter. */
     ward_status status;
     uint32_t answer; /* a message, or what poll found ready */
@@ -40,7 +40,7 @@ struct ward__wait {
     size_t parcel_bytes; /* beside it, to be reserved */
     struct ward__wait *next, *prev;
     struct ward__mailbox *at; /* whose list it was put in; the waiter's */
-    bool listed;              /* it still is */
+    bool listed; /* it still is */
     bool asks; /* the answer is a message; after a hand-over it waits on, for that */
 };
 

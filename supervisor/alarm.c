@@ -17,8 +17,8 @@ bool ward__alarm_reserve_locked(ward_node *node)
         tree->alarms_wanted++;
         return true;
     }
-    alarms = ward__realloc(&node->heap, tree->alarms, tree->alarms_room * sizeof *alarms,
-        room * sizeof *alarms);
+    alarms = ward__realloc(
+        &node->heap, tree->alarms, tree->alarms_room * sizeof *alarms, room * sizeof *alarms);
     if (!alarms) return false;
     tree->alarms = alarms;
     tree->alarms_room = room;
@@ -232,7 +232,8 @@ void ward_timer_stop(ward_self *self, ward_timer which)
     if (self->kind == WARD__SELF_OUTSIDE || !self->inc) return;
     if (!ward__enter(self, &here)) return;
     ward__tree_lock(here.node);
-    for (timer = self->inc->timers; timer && timer->id != which.id; timer = timer->next) { }
+    for (timer = self->inc->timers; timer && timer->id != which.id; timer = timer->next) {
+    }
     if (timer) {
         ward__alarm_clear_locked(here.node, &timer->alarm);
         ward__alarm_unreserve_locked(here.node);

@@ -22,8 +22,8 @@ static bool alike(const struct ward__event_entry *entry, const struct ward__news
     const ward_event *event = &entry->event;
 
     return event->kind == news->kind && event->status == news->status &&
-        event->reason == news->reason && event->kind == WARD_EV_DEAD_LETTER &&
-        strcmp(event->what, news->what ? news->what : "") == 0;
+           event->reason == news->reason && event->kind == WARD_EV_DEAD_LETTER &&
+           strcmp(event->what, news->what ? news->what : "") == 0;
 }
 
 void ward__event(ward_node *node, const struct ward__news *news)
@@ -172,8 +172,8 @@ size_t ward_event_text(const ward_event *event, char *out, size_t bytes)
     if (event->count > 1)
         snprintf(times, sizeof times, " (%llu times)", (unsigned long long)event->count);
     if (event->kind == WARD_EV_ENDED || event->kind == WARD_EV_LIMIT)
-        snprintf(reason, sizeof reason, " %s: %s", word_of(event->reason),
-            ward_strerror(event->status));
+        snprintf(
+            reason, sizeof reason, " %s: %s", word_of(event->reason), ward_strerror(event->status));
     else if (event->status)
         snprintf(reason, sizeof reason, ": %s", ward_strerror(event->status));
     length = snprintf(out, bytes, "%s %s%s%s%s%s%s%s%s%s", event->path, word_for(event->kind), took,

@@ -132,7 +132,8 @@ static void unlist(ward_node *node, struct ward__finder *finder)
     struct ward__finder **at = &node->tree->finders;
 
     if (!finder->from) return;
-    while (*at && *at != finder) at = &(*at)->next;
+    while (*at && *at != finder)
+        at = &(*at)->next;
     if (*at) *at = finder->next;
     ward__sub(&node->tree->finders_count, 1);
 }
@@ -164,8 +165,7 @@ static ward_status find_local(
     struct ward__here *here, ward_self *self, ward_ref *out, const struct search *search)
 {
     ward_node *node = here->node;
-    struct ward__finder finder = {
-        .slot = self->slot, .from = self->slot, .path = search->path };
+    struct ward__finder finder = { .slot = self->slot, .from = self->slot, .path = search->path };
     struct ward__slot *found;
     ward_status rc;
     bool wait;
@@ -240,8 +240,7 @@ ward_status ward_find_at(
         if (rc == WARD_EGONE && by.ns > 0) rc = WARD_ESTATE; /* it would have to wait */
     } else {
         search.until_ns = ward__wait_until(self, by);
-        rc = local ? find_local(&here, self, out, &search)
-                   : find_remote(&here, self, out, &search);
+        rc = local ? find_local(&here, self, out, &search) : find_remote(&here, self, out, &search);
     }
     ward__leave(self);
     return rc;

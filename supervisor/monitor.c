@@ -61,8 +61,8 @@ void ward__watch_tell_locked(
     unlink_own(watcher->inc, watch);
     watch->signal.mail.u.down = *down;
     watch->signal.mail.type = &ward__nothing;
-    ward__store(&watch->signal.mail.bits,
-        WARD__MAIL_SIGNAL | (uint32_t)WARD_DOWN << WARD__MAIL_KIND);
+    ward__store(
+        &watch->signal.mail.bits, WARD__MAIL_SIGNAL | (uint32_t)WARD_DOWN << WARD__MAIL_KIND);
     watch->signal.ordered = true;
     watch->signal.release = release;
     ward__signal_put(here, watcher, &watch->signal);
@@ -124,15 +124,17 @@ static struct ward__watch *find_own(struct ward__inc *inc, ward_ref whom)
 {
     struct ward__watch *watch = inc->watches;
 
-    while (watch && !ward_same(watch->whom, whom)) watch = watch->own_next;
+    while (watch && !ward_same(watch->whom, whom))
+        watch = watch->own_next;
     return watch;
 }
 
 void ward__watch_add_locked(struct ward__here *here, struct ward__watch *watch)
 {
     struct ward__slot *slot = ward__resolve(here->node, watch->whom);
-    ward_down none = { .who = watch->whom, .reason = WARD_NOBODY, .status = WARD_EGONE,
-        .final = true };
+    ward_down none = {
+        .who = watch->whom, .reason = WARD_NOBODY, .status = WARD_EGONE, .final = true
+    };
 
     if (!slot || ward__life(slot) != watch->whom.life || ward__load(&slot->phase) == WARD__FREE)
         watch->tell(here, watch, &none);
@@ -151,8 +153,9 @@ static ward_status monitor_locked(
 {
     struct ward__slot *slot = ward__resolve(here->node, watch->whom);
     struct ward__route *route = ward__load_acq(&here->node->route);
-    ward_down none = { .who = watch->whom, .reason = WARD_NOBODY, .status = WARD_EGONE,
-        .final = true };
+    ward_down none = {
+        .who = watch->whom, .reason = WARD_NOBODY, .status = WARD_EGONE, .final = true
+    };
     ward_status rc;
 
     watch->watcher = self->slot;
@@ -293,12 +296,14 @@ static ward_status wait_for_ends(struct ward__here *here, ward_self *self, struc
     if (join->left && until <= ward__clock_ns(node)) rc = WARD_ETIMEDOUT;
     if (join->left && !rc) {
         cell = ward__wait_begin(here, self, until, "join", at);
-        for (size_t i = 0; i < join->count; i++) join->watches[i].join_cell = cell;
+        for (size_t i = 0; i < join->count; i++)
+            join->watches[i].join_cell = cell;
     }
     ward__tree_unlock(node);
     if (cell) rc = ward__wait_end(here, self, cell);
     ward__tree_lock(node);
-    for (size_t i = 0; i < join->count; i++) unlink_watched(&join->watches[i]);
+    for (size_t i = 0; i < join->count; i++)
+        unlink_watched(&join->watches[i]);
     ward__tree_unlock(node);
     return rc;
 }
@@ -314,7 +319,7 @@ static ward_status joinable(
         if (!slot && whom[i].node && whom[i].node != here->node->id)
             rc = WARD_EINVAL; /* join is of this node; monitors cross links */
         else if (slot && ward__life(slot) == whom[i].life &&
-            is_ancestor(here->node, self->slot, whom[i].slot))
+                 is_ancestor(here->node, self->slot, whom[i].slot))
             rc = WARD_EDEADLK;
     }
     return rc;

@@ -20,9 +20,15 @@
 
 enum { LAST_MS = 5 }; /* kept back from the deadline, for what is done after the stop */
 
-static const struct ward__spec root_spec = { .site = "root", .function = "",
-    .kind = WARD__ROOT, .mailbox_max = 1, .mailbox_bytes = 1, .stop_ns = 0,
-    .idle_ns = INT64_MAX, .start_ns = INT64_MAX, .stuck_ns = INT64_MAX };
+static const struct ward__spec root_spec = { .site = "root",
+    .function = "",
+    .kind = WARD__ROOT,
+    .mailbox_max = 1,
+    .mailbox_bytes = 1,
+    .stop_ns = 0,
+    .idle_ns = INT64_MAX,
+    .start_ns = INT64_MAX,
+    .stuck_ns = INT64_MAX };
 
 /* -- opening ----------------------------------------------------------------------------------- */
 
@@ -150,7 +156,8 @@ static void abandon_slot(struct ward__here *here, struct ward__slot *slot)
     }
     if (slot->fiber) ward__fiber_free(&node->stacks, slot->fiber);
     slot->fiber = NULL;
-    while (slot->child) abandon_slot(here, ward__slot(node, slot->child));
+    while (slot->child)
+        abandon_slot(here, ward__slot(node, slot->child));
     ward__mailbox_kill(&slot->box);
     ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EGONE, UINT32_MAX);
     ward__actor_unmake_locked(here, slot);
@@ -200,8 +207,10 @@ void ward__node_left(ward_node *node)
 
     ward__threads_reap(node);
     ward__tree_lock(node);
-    for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++) forget_watchers(ward__slot(node, i));
-    for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++) abandon_slot(&here, ward__slot(node, i));
+    for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++)
+        forget_watchers(ward__slot(node, i));
+    for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++)
+        abandon_slot(&here, ward__slot(node, i));
     ward__tree_unlock(node);
     free_node(node);
 }
@@ -266,8 +275,8 @@ ward_self *ward_outside(ward_node *node)
 
 /* -- attached threads -------------------------------------------------------------------------- */
 
-static ward_status attach(ward_node *node, ward_self **out, const ward_spec *spec, ward_site site,
-    bool lenient)
+static ward_status attach(
+    ward_node *node, ward_self **out, const ward_spec *spec, ward_site site, bool lenient)
 {
     static ward_body *const nothing = (ward_body *)(uintptr_t)1; /* never called */
     ward_spec own = { .body = nothing, .restart = WARD_TEMPORARY, .blocking = true };
@@ -293,9 +302,9 @@ static ward_status attach(ward_node *node, ward_self **out, const ward_spec *spe
     if (!thread) return WARD_ENOMEM;
     ward__thread_init(node, thread, WARD__RUNS_HOST);
     ward__tree_lock(node);
-    rc = node->tree->closing ? WARD_ECANCELED
-                             : ward__actor_make_locked(
-                                   &here, &slot, ward__slot(node, WARD__ROOT_SLOT), &birth);
+    rc = node->tree->closing
+             ? WARD_ECANCELED
+             : ward__actor_make_locked(&here, &slot, ward__slot(node, WARD__ROOT_SLOT), &birth);
     if (!rc) {
         ward__store(&slot->kind, WARD__ATTACHED);
         ward__thread_of(node, slot, thread);
@@ -315,8 +324,7 @@ static ward_status attach(ward_node *node, ward_self **out, const ward_spec *spe
     return WARD_OK;
 }
 
-ward_status ward_attach_at(
-    ward_node *node, ward_self **out, const ward_spec *spec, ward_site site)
+ward_status ward_attach_at(ward_node *node, ward_self **out, const ward_spec *spec, ward_site site)
 {
     if (!node || !out) return WARD_EINVAL;
     return attach(node, out, spec, site, true);
@@ -393,8 +401,8 @@ static bool wait_quiet(ward_node *node, int64_t by_ns)
     ward__tree_lock(node);
     /* A zombie may come back by then, and if it does it need not be abandoned. */
     while ((root->children > 0 || node->zombies > 0) && !failed)
-        failed = pthread_cond_clockwait(
-            &node->tree->quiet, &node->tree->lock, CLOCK_MONOTONIC, &until);
+        failed =
+            pthread_cond_clockwait(&node->tree->quiet, &node->tree->lock, CLOCK_MONOTONIC, &until);
     quiet = root->children == 0;
     ward__tree_unlock(node);
     return quiet;
@@ -431,9 +439,9 @@ static size_t name_abandoned(ward_node *node)
     for (struct ward__thread *thread = node->threads; thread; thread = thread->next) {
         if (!thread->zombie.spec) continue;
         snprintf(path, sizeof path, "#%u", thread->zombie.slot);
-        ward__event(node,
-            &(struct ward__news){
-                .kind = WARD_EV_ABANDONED, .path = path, .site = thread->zombie.spec->site });
+        ward__event(
+            node, &(struct ward__news){
+                      .kind = WARD_EV_ABANDONED, .path = path, .site = thread->zombie.spec->site });
     }
     pthread_mutex_unlock(&node->threads_lock);
     for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++) {
@@ -524,7 +532,7 @@ static bool main_is_over(void *arg)
     const struct running *running = arg;
 
     return running->over ||
-        ward__life(ward__slot(running->node, running->main.slot)) != running->main.life;
+           ward__life(ward__slot(running->node, running->main.slot)) != running->main.life;
 }
 
 static ward_status sim_main(ward_self *self)
@@ -546,15 +554,20 @@ static void sim_main_over(ward_self *self, ward_reason why)
 
 static ward_status run_sim(ward_node *node, ward_body *body)
 {
-    struct running running = { .node = node, .body = body, .arg = node->opts.arg,
-        .rc = WARD_ETIMEDOUT };
-    ward_spec spec = { .name = "main", .body = sim_main, .cleanup = sim_main_over,
-        .arg = &running, .restart = WARD_TEMPORARY, .stack_bytes = 1u << 18 };
+    struct running running = {
+        .node = node, .body = body, .arg = node->opts.arg, .rc = WARD_ETIMEDOUT
+    };
+    ward_spec spec = { .name = "main",
+        .body = sim_main,
+        .cleanup = sim_main_over,
+        .arg = &running,
+        .restart = WARD_TEMPORARY,
+        .stack_bytes = 1u << 18 };
     size_t abandoned;
     ward_status rc, closed;
 
-    rc = ward_spawn_at(ward_outside(node), &running.main, &spec,
-        (ward_site){ "main", "ward_run", sizeof spec });
+    rc = ward_spawn_at(
+        ward_outside(node), &running.main, &spec, (ward_site){ "main", "ward_run", sizeof spec });
     if (!rc && !ward__sim_run(node, main_is_over, &running, INT64_MAX, ward__clock_step))
         rc = WARD_EDEADLK;
     if (!rc) rc = running.rc;
@@ -594,8 +607,8 @@ ward_status ward_run_sized(ward_body *body, const ward_opts *opts, size_t opts_b
     return node->sim ? run_sim(node, body) : run_real(node, body);
 }
 
-ward_status ward_simulate_sized(uint64_t *failed_seed, ward_body *body, uint32_t runs,
-    const ward_opts *opts, size_t bytes)
+ward_status ward_simulate_sized(
+    uint64_t *failed_seed, ward_body *body, uint32_t runs, const ward_opts *opts, size_t bytes)
 {
     ward_opts own = { 0 };
     ward_status rc = WARD_OK;

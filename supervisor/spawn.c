@@ -68,8 +68,7 @@ static bool make_supervisor(ward_node *node, struct ward__slot *slot)
     for (uint32_t k = 0; k < count; k++) {
         const struct ward__spec *child = spec->children[k].spec;
         limits = ward__limits_of(child);
-        if (!ward__plan_child_init(
-                &sup->plan.children[k], &node->heap, child->restart, &limits))
+        if (!ward__plan_child_init(&sup->plan.children[k], &node->heap, child->restart, &limits))
             return false;
     }
     return true;
@@ -204,7 +203,8 @@ ward_status ward__supervisor_renew_locked(struct ward__here *here, struct ward__
 
     unmake_supervisor(here->node, slot);
     rc = make_supervisor(here->node, slot) ? make_children(here, slot) : WARD_ENOMEM;
-    while (rc && slot->child) ward__actor_unmake_locked(here, ward__slot(here->node, slot->child));
+    while (rc && slot->child)
+        ward__actor_unmake_locked(here, ward__slot(here->node, slot->child));
     return rc;
 }
 
@@ -251,7 +251,7 @@ static bool stopping(const struct ward__slot *slot)
     uint8_t phase = ward__load(&slot->phase);
 
     return slot->marks.asked || phase == WARD__ENDING || phase == WARD__FINISH ||
-        phase == WARD__FREE;
+           phase == WARD__FREE;
 }
 
 /* A dynamic child has a plan of its own, unless it is never restarted. */
@@ -306,8 +306,8 @@ static ward_status spawn_locked(struct ward__here *here, ward_ref *out, struct w
     return WARD_OK;
 }
 
-static ward_status spawn(ward_self *self, ward_ref *out, const ward_ref *sup,
-    const ward_spec *spec, ward_site site)
+static ward_status spawn(
+    ward_self *self, ward_ref *out, const ward_ref *sup, const ward_spec *spec, ward_site site)
 {
     struct ward__here here;
     struct ward__birth birth;
@@ -325,10 +325,10 @@ static ward_status spawn(ward_self *self, ward_ref *out, const ward_ref *sup,
         ward__tree_lock(here.node);
         if (sup) parent = ward__resolve(here.node, *sup);
         if (sup && (!parent || ward__life(parent) != sup->life ||
-                ward__load(&parent->phase) == WARD__FREE))
+                       ward__load(&parent->phase) == WARD__FREE))
             rc = WARD_EGONE;
         else if (sup && (parent->kind != WARD__SUPERVISOR ||
-                ward__load(&parent->spec)->strategy != WARD_DYNAMIC))
+                            ward__load(&parent->spec)->strategy != WARD_DYNAMIC))
             rc = WARD_EINVAL;
         else
             rc = spawn_locked(&here, out, parent, &birth);

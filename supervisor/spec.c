@@ -17,7 +17,7 @@ bool ward__name_valid(const char *name)
 
     if (length == 0 || length >= WARD__NAME_MAX || name[0] == '.') return false;
     return strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") ==
-        length;
+           length;
 }
 
 static int64_t ns_of(uint32_t ms, uint32_t otherwise)
@@ -26,7 +26,7 @@ static int64_t ns_of(uint32_t ms, uint32_t otherwise)
     return (int64_t)(ms ? ms : otherwise) * WARD__NS_MS;
 }
 
-static uint32_t or(uint32_t value, uint32_t otherwise)
+static uint32_t or (uint32_t value, uint32_t otherwise)
 {
     return value ? value : otherwise;
 }
@@ -34,7 +34,7 @@ static uint32_t or(uint32_t value, uint32_t otherwise)
 static bool valid(const ward_spec *spec)
 {
     int behaviours = (spec->handle != NULL) + (spec->body != NULL) +
-        (spec->children.count > 0 || spec->strategy == WARD_DYNAMIC);
+                     (spec->children.count > 0 || spec->strategy == WARD_DYNAMIC);
 
     if (behaviours != 1) return false;
     if (spec->name && !ward__name_valid(spec->name)) return false;
@@ -71,9 +71,9 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
     out->cleanup = spec->cleanup;
     out->kind = kind_of(node, spec);
     out->state_bytes = spec->state_bytes;
-    out->mailbox_max = or(spec->mailbox_max, 1024);
+    out->mailbox_max = or (spec->mailbox_max, 1024);
     out->mailbox_bytes = spec->mailbox_bytes ? spec->mailbox_bytes : (size_t)16 << 20;
-    out->stack_bytes = or(spec->stack_bytes, stack);
+    out->stack_bytes = or (spec->stack_bytes, stack);
     if (out->stack_bytes < 16384) out->stack_bytes = 16384;
     out->idle_ns = spec->idle_ms ? ns_of(spec->idle_ms, 0) : INT64_MAX;
     out->start_ns = ns_of(spec->start_ms, 5000);
@@ -82,9 +82,9 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
     out->window_ns = ns_of(spec->window_ms, 60000);
     out->backoff_ns = ns_of(spec->backoff_ms, 10);
     out->backoff_max_ns = ns_of(spec->backoff_max_ms, 30000);
-    out->restarts_max = or(spec->restarts_max, 5);
-    out->children_max = or(spec->children_max, 65536);
-    out->zombies_max = or(spec->zombies_max, 8);
+    out->restarts_max = or (spec->restarts_max, 5);
+    out->children_max = or (spec->children_max, 65536);
+    out->zombies_max = or (spec->zombies_max, 8);
     out->on_idle = spec->on_idle;
     out->restart = spec->restart;
     out->strategy = spec->strategy;
@@ -117,17 +117,15 @@ static void free_children(ward_node *node, struct ward__spec *spec)
 
     for (size_t i = 0; i < spec->children_count; i++) {
         if (children[i].name)
-            ward__free(&node->heap, (void *)(uintptr_t)children[i].name,
-                strlen(children[i].name) + 1);
-        if (children[i].arg_bytes)
-            ward__free(&node->heap, children[i].arg, children[i].arg_bytes);
+            ward__free(
+                &node->heap, (void *)(uintptr_t)children[i].name, strlen(children[i].name) + 1);
+        if (children[i].arg_bytes) ward__free(&node->heap, children[i].arg, children[i].arg_bytes);
     }
     ward__free(&node->heap, children, spec->children_count * sizeof *children);
 }
 
-static ward_status intern(
-    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site,
-    int depth);
+static ward_status intern(ward_node *node, const struct ward__spec **out, const ward_spec *spec,
+    ward_site site, int depth);
 
 static const ward_spec *nth(const ward_children *children, size_t i, ward_spec *room)
 {
@@ -153,8 +151,8 @@ static void *copy(ward_node *node, const void *at, size_t bytes)
     return out;
 }
 
-static ward_status one_child(ward_node *node, struct ward__spec *into, const ward_spec *spec,
-    ward_site site, int depth)
+static ward_status one_child(
+    ward_node *node, struct ward__spec *into, const ward_spec *spec, ward_site site, int depth)
 {
     struct ward__child *child =
         (struct ward__child *)(uintptr_t)into->children + into->children_count;
@@ -176,8 +174,8 @@ static ward_status one_child(ward_node *node, struct ward__spec *into, const war
     return WARD_OK;
 }
 
-static ward_status add_children(ward_node *node, struct ward__spec *into, const ward_spec *spec,
-    ward_site site, int depth)
+static ward_status add_children(
+    ward_node *node, struct ward__spec *into, const ward_spec *spec, ward_site site, int depth)
 {
     size_t count = spec->children.count;
     struct ward__child *children = NULL;
@@ -202,9 +200,8 @@ static ward_status add_children(ward_node *node, struct ward__spec *into, const 
     return rc;
 }
 
-static ward_status intern(
-    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site,
-    int depth)
+static ward_status intern(ward_node *node, const struct ward__spec **out, const ward_spec *spec,
+    ward_site site, int depth)
 {
     struct ward__spec_entry *entry, *fresh;
     ward_status rc;

@@ -39,8 +39,7 @@ static void tell_started(struct ward__here *here, struct ward__slot *slot)
 
     /* What is armed: start_ms; but a supervisor's next restart, and the stop_ms of one cancelled in
      * its start, stay. */
-    if (!slot->supervisor && !slot->marks.asked)
-        ward__alarm_clear_locked(here->node, &slot->alarm);
+    if (!slot->supervisor && !slot->marks.asked) ward__alarm_clear_locked(here->node, &slot->alarm);
     set_phase(here->node, slot, WARD__LIVE);
     if (ward__load(&slot->incarnation) > 1)
         ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_RESTARTED, .slot = slot });
@@ -193,7 +192,8 @@ static void cancel_running(struct ward__here *here, struct ward__slot *slot, boo
     ward__cancel_children_locked(here, slot);
 }
 
-/* A supervisor's children are cancelled by its plan; one that waits is forgotten by its parent's. */
+/* A supervisor's children are cancelled by its plan; one that waits is forgotten by its parent's.
+ */
 void ward__cancel_locked(struct ward__here *here, struct ward__slot *slot, bool final)
 {
     int64_t now = ward__clock_ns(here->node);
@@ -224,8 +224,7 @@ void ward__cancel_locked(struct ward__here *here, struct ward__slot *slot, bool 
     (void)ward__or_seq(&slot->signals, WARD__SIG_CANCEL); /* it runs nowhere: for the census */
     ward__store(&slot->since_ns, now);
     ward__plan_event(&slot->supervisor->plan, WARD__EV_STOP, 0, WARD__END_CANCELLED, now);
-    if (ward__load(&slot->spec)->strategy == WARD_DYNAMIC)
-        ward__cancel_children_locked(here, slot);
+    if (ward__load(&slot->spec)->strategy == WARD_DYNAMIC) ward__cancel_children_locked(here, slot);
     ward__step_locked(here, slot);
 }
 
@@ -329,9 +328,9 @@ static void judge_static(struct ward__here *here, struct ward__slot *slot, struc
     struct ward__plan *plan = &sup->supervisor->plan;
     uint32_t place = slot->place;
     enum ward__end end = slot->marks.final && !sup->marks.asked &&
-            plan->children[place].state != WARD__CHILD_STOPPING
-        ? WARD__END_CANCELLED
-        : end_of(slot);
+                                 plan->children[place].state != WARD__CHILD_STOPPING
+                             ? WARD__END_CANCELLED
+                             : end_of(slot);
 
     ward__plan_event(plan, WARD__EV_CHILD_ENDED, place, end, ward__clock_ns(here->node));
     if (plan->children[place].state != WARD__CHILD_ENDED)
@@ -345,9 +344,9 @@ static void judge_dynamic(struct ward__here *here, struct ward__slot *slot, stru
 {
     int64_t now = ward__clock_ns(here->node), due;
     enum ward__verdict verdict = slot->plan_child && !slot->marks.final
-        ? ward__plan_dynamic_ended(
-              &sup->supervisor->plan, slot->plan_child, end_of(slot), now, &due)
-        : WARD__VERDICT_FORGET;
+                                     ? ward__plan_dynamic_ended(&sup->supervisor->plan,
+                                           slot->plan_child, end_of(slot), now, &due)
+                                     : WARD__VERDICT_FORGET;
 
     if (verdict == WARD__VERDICT_RESTART) {
         keep_for_restart(here, slot);
@@ -365,8 +364,8 @@ static void judge_ordinary(
     struct ward__here *here, struct ward__slot *slot, struct ward__slot *parent)
 {
     bool failed = end_of(slot) == WARD__END_FAILED &&
-        ward__load(&slot->spec)->restart != WARD_TEMPORARY && !parent->marks.lenient &&
-        !ward__monitors_locked(parent, slot);
+                  ward__load(&slot->spec)->restart != WARD_TEMPORARY && !parent->marks.lenient &&
+                  !ward__monitors_locked(parent, slot);
 
     if (failed && !parent->marks.asked) parent->marks.child_failed = true;
     ward__life_over_locked(here, slot);
@@ -379,9 +378,10 @@ void ward__finished_locked(struct ward__here *here, struct ward__slot *slot)
 
     ward__alarm_clear_locked(here->node, &slot->alarm);
     if (end_of(slot) == WARD__END_FAILED && slot->reason != WARD_BY_STUCK)
-        ward__event(here->node,
-            &(struct ward__news){ .kind = WARD_EV_ENDED, .slot = slot,
-                .reason = (ward_reason)slot->reason, .status = slot->status });
+        ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_ENDED,
+                                    .slot = slot,
+                                    .reason = (ward_reason)slot->reason,
+                                    .status = slot->status });
     if (!parent->supervisor)
         judge_ordinary(here, slot, parent);
     else if (ward__load(&parent->spec)->strategy == WARD_DYNAMIC)
@@ -399,9 +399,10 @@ static void supervisor_over(struct ward__here *here, struct ward__slot *slot)
     slot->reason = (uint8_t)sup->reason;
     slot->status = sup->status;
     if (sup->reason == WARD_BY_LIMIT)
-        ward__event(here->node,
-            &(struct ward__news){ .kind = WARD_EV_LIMIT, .slot = slot, .reason = sup->reason,
-                .status = sup->status });
+        ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_LIMIT,
+                                    .slot = slot,
+                                    .reason = sup->reason,
+                                    .status = sup->status });
     set_phase(here->node, slot, WARD__FINISH);
     ward__finished_locked(here, slot);
 }
@@ -409,10 +410,11 @@ static void supervisor_over(struct ward__here *here, struct ward__slot *slot)
 static void act(struct ward__here *here, struct ward__slot *slot, const struct ward__action *action)
 {
     struct ward__supervisor *sup = slot->supervisor;
-    uint32_t index = sup->slots && (action->act == WARD__ACT_START ||
-            action->act == WARD__ACT_CANCEL || action->act == WARD__ACT_FORGET)
-        ? sup->slots[action->child]
-        : 0;
+    uint32_t index =
+        sup->slots && (action->act == WARD__ACT_START || action->act == WARD__ACT_CANCEL ||
+                          action->act == WARD__ACT_FORGET)
+            ? sup->slots[action->child]
+            : 0;
     struct ward__slot *child = index ? ward__slot(here->node, index) : NULL;
 
     ward__assert(child || action->act != WARD__ACT_START);
@@ -428,9 +430,7 @@ static void act(struct ward__here *here, struct ward__slot *slot, const struct w
     case WARD__ACT_FORGET:
         if (child) ward__life_over_locked(here, child);
         return;
-    case WARD__ACT_TIMER:
-        ward__alarm_set_locked(here->node, &slot->alarm, action->at_ns);
-        return;
+    case WARD__ACT_TIMER: ward__alarm_set_locked(here->node, &slot->alarm, action->at_ns); return;
     case WARD__ACT_STARTED: tell_started(here, slot); return;
     case WARD__ACT_END:
         sup->reason = action->reason;
@@ -472,7 +472,7 @@ void ward__alarmed_locked(struct ward__here *here, struct ward__slot *slot, int6
         slot->marks.late = true;
         ward__cancel_locked(here, slot, false);
     } else if (ward__load(&slot->phase) != WARD__ENDING &&
-        !ward__quarantine_locked(here, slot, now_ns)) {
+               !ward__quarantine_locked(here, slot, now_ns)) {
         /* It is in no turn now, or its call is not over: it ends by itself, or the next time. A
          * million that are late because the machine is must not keep the clock busy. */
         int64_t crowd_ms = here->node->tree->alarms_count / 1000;

@@ -22,7 +22,7 @@ struct ward__supervisor {
     struct ward__plan plan;
     uint32_t *slots; /* of static children; 0: forgotten */
     uint32_t zombies;
-    bool stepping;  /* its plan is being carried out further up the stack */
+    bool stepping; /* its plan is being carried out further up the stack */
     bool end_waits; /* DYNAMIC: the plan has said END, children still live */
     ward_reason reason;
     ward_status status;
@@ -188,8 +188,7 @@ void ward__timers_forget_locked(struct ward__here *here, struct ward__inc *inc);
 
 void ward__name_set(ward_node *node, const struct ward__slot *slot, const char *name);
 /* The name, or "#slot"; returns out. Any thread, no lock; racing with reuse it may be torn. */
-const char *ward__name_get(
-    const ward_node *node, uint32_t slot, char out[WARD__NAME_MAX]);
+const char *ward__name_get(const ward_node *node, uint32_t slot, char out[WARD__NAME_MAX]);
 /* "/main/shop/left"; any thread, no lock. */
 void ward__path(const ward_node *node, const struct ward__slot *slot, char *out, size_t bytes);
 /* Finds from the root; *out NULL: not there or not started. Errors: WARD_EINVAL. */

@@ -63,7 +63,7 @@ static void move_worker(ward_node *node, struct ward__worker *worker)
 static bool others_wait(const struct ward__worker *worker, int64_t now_ns)
 {
     return ward__load(&worker->queued) > 0 || ward__load(&worker->inbox) ||
-        ward__load(&worker->last_in) || ward__wheel_next_ns(worker) <= now_ns;
+           ward__load(&worker->last_in) || ward__wheel_next_ns(worker) <= now_ns;
 }
 
 /* -- quarantine -------------------------------------------------------------------------------- */
@@ -94,8 +94,8 @@ static void share_hand(struct ward__here *here, struct ward__slot *slot, struct 
     ward__store_seq(&slot->question_cell, 0);
     if (!mail || (ward__mail_bits(mail) & (WARD__MAIL_SIGNAL | WARD__MAIL_KEPT))) return;
     token = ward__token_of(mail);
-    ward__fate(slot,
-        ward__mail_bits(mail) & WARD__MAIL_PASSED ? WARD__HANDED_OVER : WARD__IN_DOUBT);
+    ward__fate(
+        slot, ward__mail_bits(mail) & WARD__MAIL_PASSED ? WARD__HANDED_OVER : WARD__IN_DOUBT);
     ward__bump(&slot->box.settled, 1);
     ward__mailbox_unreserve(&slot->box, ward__mail_weight(mail));
     if (atomic_fetch_or_explicit(&mail->bits, WARD__MAIL_SHARED, memory_order_seq_cst) &
@@ -106,8 +106,8 @@ static void share_hand(struct ward__here *here, struct ward__slot *slot, struct 
 }
 
 /* Takes the incarnation out of the slot. */
-static void detach(struct ward__here *here, struct ward__thread *thread, struct ward__slot *slot,
-    int64_t now_ns)
+static void detach(
+    struct ward__here *here, struct ward__thread *thread, struct ward__slot *slot, int64_t now_ns)
 {
     ward_self *self = self_of(thread, slot);
     struct ward__slot *parent = ward__slot(here->node, ward__load(&slot->parent));
@@ -152,8 +152,7 @@ static void count_zombies(struct ward__here *here, struct ward__slot *parent)
     if (sup->zombies <= ward__load(&parent->spec)->zombies_max &&
         node->zombies <= node->opts.zombies_max)
         return;
-    ward__plan_event(
-        &sup->plan, WARD__EV_FAIL, 0, WARD__END_FAILED, ward__clock_ns(node));
+    ward__plan_event(&sup->plan, WARD__EV_FAIL, 0, WARD__END_FAILED, ward__clock_ns(node));
     if (ward__load(&parent->spec)->strategy == WARD_DYNAMIC)
         ward__cancel_children_locked(here, parent);
     ward__step_locked(here, parent);
@@ -166,10 +165,10 @@ static void quarantine(
     struct ward__slot *parent = ward__slot(node, ward__load(&slot->parent));
     ward_ref who = ward__ref(node, parent);
 
-    ward__event(node,
-        &(struct ward__news){ .kind = WARD_EV_STUCK, .slot = slot,
-            .what = ward__load(&thread->what),
-            .took_ns = now_ns - thread->seen_ns > 0 ? now_ns - thread->seen_ns : 0 });
+    ward__event(node, &(struct ward__news){ .kind = WARD_EV_STUCK,
+                          .slot = slot,
+                          .what = ward__load(&thread->what),
+                          .took_ns = now_ns - thread->seen_ns > 0 ? now_ns - thread->seen_ns : 0 });
     ward__alarm_clear_locked(node, &slot->alarm);
     detach(here, thread, slot, now_ns);
     slot->reason = WARD_BY_STUCK;
@@ -185,8 +184,8 @@ static void quarantine(
 }
 
 /* Revokes the turn; its worker, if it still has one, gets another thread. */
-static bool revoke(struct ward__here *here, struct ward__thread *thread, uint64_t turn,
-    int64_t now_ns)
+static bool revoke(
+    struct ward__here *here, struct ward__thread *thread, uint64_t turn, int64_t now_ns)
 {
     ward_node *node = here->node;
     struct ward__worker *worker = thread->worker;
@@ -267,9 +266,10 @@ static void forget_zombie(struct ward__here *here, struct ward__zombie *zombie, 
         sup->supervisor->zombies > 0)
         sup->supervisor->zombies--;
     snprintf(path, sizeof path, "#%u", zombie->slot);
-    ward__event(node,
-        &(struct ward__news){ .kind = WARD_EV_RETURNED, .path = path,
-            .site = zombie->spec->site, .took_ns = now_ns - zombie->since_ns });
+    ward__event(node, &(struct ward__news){ .kind = WARD_EV_RETURNED,
+                          .path = path,
+                          .site = zombie->spec->site,
+                          .took_ns = now_ns - zombie->since_ns });
 }
 
 void ward__returned(struct ward__here *here, struct ward__thread *thread)
@@ -327,9 +327,10 @@ static void report(struct ward__here *here, struct ward__thread *thread, int64_t
 
     if (age_ns < first || (thread->told_ns && age_ns < thread->told_ns * 2)) return;
     thread->told_ns = age_ns;
-    ward__event(here->node,
-        &(struct ward__news){ .kind = WARD_EV_SLOW, .slot = slot,
-            .what = ward__load(&thread->what), .took_ns = age_ns });
+    ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_SLOW,
+                                .slot = slot,
+                                .what = ward__load(&thread->what),
+                                .took_ns = age_ns });
 }
 
 static void look(struct ward__here *here, struct ward__thread *thread, int64_t now_ns)
@@ -380,7 +381,8 @@ static void look_at_all(struct ward__here *here, int64_t now_ns)
             if (ward__load_acq(&thread->turn) & 1) threads[count++] = thread;
         }
         pthread_mutex_unlock(&node->threads_lock);
-        for (int i = 0; i < count; i++) look(here, threads[i], now_ns);
+        for (int i = 0; i < count; i++)
+            look(here, threads[i], now_ns);
     } while (count == 64);
 }
 
@@ -404,7 +406,7 @@ static bool any_turn(ward_node *node)
     pthread_mutex_lock(&node->threads_lock);
     for (struct ward__thread *thread = node->threads; thread && !any; thread = thread->next)
         any = (ward__load(&thread->turn) & 1) && thread->kind < WARD__RUNS_HOST &&
-            !(ward__load(&thread->hand) & WARD__TURN_GONE);
+              !(ward__load(&thread->hand) & WARD__TURN_GONE);
     pthread_mutex_unlock(&node->threads_lock);
     return any;
 }
