@@ -4,7 +4,7 @@
  *
  * The deadline is a field of the actor. Arming is a store when an entry that comes no later is
  * already in a wheel; when the entry's time comes, the wheel looks at the field again and fires,
- * moves the entry, or drops it. Invariants (model: models/timer.pml):
+ * moves the entry, or drops it. Invariants:
  *   - An entry leaves the wheel only when it was disarmed or has fired. To drop one, the wheel
  *     stores "in no wheel" (seq_cst), fences, and reads the deadline once more; who arms stores
  *     the deadline and then reads "in a wheel". When both are the worker's own thread no fence is

@@ -19,7 +19,7 @@
  * something that is not its mailbox (without it: a permanent hang, on x86 too).
  *
  * The bound is at most a sixteenth of the count's range, else a stale word could look valid.
- * Model: models/mailbox.pml. Design after Vyukov's intrusive MPSC queue, with the word in place of
+ * Design after Vyukov's intrusive MPSC queue, with the word in place of
  * its exchange.
  *
  * Knows messages and waits, no actors: who must be woken is said in a return value or through

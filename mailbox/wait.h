@@ -10,7 +10,7 @@
  *
  * The waiter stores `deadline` before it arms the cell, so who reads the cell (acquire) and then
  * the deadline sees the deadline of that wait or of a later one, and in the second case its
- * compare-and-swap fails. Model: models/timer.pml.
+ * compare-and-swap fails.
  *
  * Lost cancel: the waiter arms the cell, does what it came for (push, a seq_cst compare-and-swap),
  * and only then looks at the flags that say "cancelled"; the canceller sets the flag (seq_cst),

@@ -333,6 +333,21 @@ static void report(struct ward__here *here, struct ward__thread *thread, int64_t
                                 .took_ns = age_ns });
 }
 
+/* One hung service must not take all threads there are: at most so many are lent at a time. What
+ * waits behind further long turns waits until one of them is over, or quarantined. */
+static bool may_compensate(ward_node *node)
+{
+    uint32_t lent = 0;
+
+    pthread_mutex_lock(&node->threads_lock);
+    for (struct ward__thread *thread = node->threads; thread; thread = thread->next) {
+        uint32_t hand = ward__load(&thread->hand);
+        lent += (hand & WARD__WORKER_GONE) && !(hand & WARD__TURN_GONE);
+    }
+    pthread_mutex_unlock(&node->threads_lock);
+    return lent < WARD__SPARES_MAX;
+}
+
 static void look(struct ward__here *here, struct ward__thread *thread, int64_t now_ns)
 {
     ward_node *node = here->node;
@@ -352,7 +367,7 @@ static void look(struct ward__here *here, struct ward__thread *thread, int64_t n
     age = now_ns - thread->seen_ns;
     spec = ward__load(&ward__slot(node, ward__load(&thread->slot))->spec);
     if (!node->sim && worker && !(hand & WARD__WORKER_GONE) && age >= MS(COMPENSATE_MS) &&
-        others_wait(worker, now_ns) &&
+        others_wait(worker, now_ns) && may_compensate(node) &&
         seize(node, thread, turn, WARD__ASK_WORKER, WARD__WORKER_GONE))
         move_worker(node, worker);
     if (age >= spec->stuck_ns)

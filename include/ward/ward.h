@@ -478,7 +478,8 @@ WARD_CHECKED ward_status ward_receive_at(
 
 enum { WARD_READABLE = 1, WARD_WRITABLE = 2 }; /* errors and hang-ups are both */
 
-/* Waits: until the fd is ready, and nothing else. No thread is held. ready may be NULL.
+/* Waits: until the fd is ready, and nothing else. No thread is held. ready may be NULL. One actor
+ * at a time for an fd: who polls it next takes it over.
  * Errors: WARD_EINVAL also for an fd that cannot be polled (a regular file). */
 #define ward_poll_fd(self, ready, fd, want, ...) \
     ward_poll_fd_at((self), (ready), (fd), (want), __VA_ARGS__, WARD_AT)
