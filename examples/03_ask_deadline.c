@@ -8,7 +8,7 @@
  * Prints:
  *   with a deadline: 100 forms parked for review, 0 tasks left
  *   without one: 100 tasks wait in "ask" at 03_ask_deadline.c:55
- *   spawned at 03_ask_deadline.c:69
+ *   spawned at 03_ask_deadline.c:71
  */
 #include <stdio.h>
 #include <string.h>
