@@ -450,14 +450,14 @@ uint64_t ward__clock_tick(const ward_node *node, int64_t ns); /* ms since open, 
 /* Makes a record with a copy of the value. token NULL: a tell. */
 ward_status ward__mail_make(struct ward__here *here, uint32_t *out, const ward_type *type,
     const void *value, const struct ward__token *token);
-void ward__mail_free(struct ward__here *here, uint32_t mail);
+void ward__mail_free(struct ward__here *here, uint32_t index);
 /* Stands for a value that went elsewhere. */
 extern const ward_type ward__nothing;
 /* Bytes of what lies beside it and of its blobs. */
 size_t ward__mail_weight(struct ward_msg *mail);
 /* Delivers a record to a slot; on failure it is still the caller's. */
 ward_status ward__deliver(
-    struct ward__here *here, struct ward__slot *slot, uint64_t life, uint32_t mail);
+    struct ward__here *here, struct ward__slot *slot, uint64_t life, uint32_t index);
 /* Answers whoever the token names: mail 0 with a status, else WARD_OK. Takes the mail. False: the
  * asker waits no more. */
 bool ward__answer(

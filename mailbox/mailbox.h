@@ -82,10 +82,10 @@ enum ward__pushed {
 void ward__mailbox_open(
     struct ward__mailbox *box, uint32_t bound, size_t bytes_max, pthread_mutex_t *lock);
 
-/* Offers `mail` to the life `life`; its stamp and tick are set here. hand_over: for a parked
- * sender, by the owner. Not accepted: the caller still has it. Any thread. */
+/* Offers the message `index` to the life `life`; its stamp and tick are set here. hand_over: for a
+ * parked sender, by the owner. Not accepted: the caller still has it. Any thread. */
 enum ward__pushed ward__mailbox_push(struct ward__mailbox *box, struct ward__pool *pool,
-    uint64_t life, uint32_t mail, bool hand_over);
+    uint64_t life, uint32_t index, bool hand_over);
 
 /* Reserves bytes for what lies beside a message, before the push. Any thread.
  * Errors: WARD_EFULL; WARD_ETOOBIG when it can never fit. */
