@@ -23,9 +23,9 @@ sed 's/|ORU^R01|[^|]*|/|ORU^R01||/' healthy.hl7 >bad.hl7
 bad=$!
 started+=("$bad")
 raw_open
-while printf 'garbage between frames, and no frame at all \0\r\n'; do
-    sleep 0.01
-done >&9 2>/dev/null &
+while printf 'garbage between frames, and no frame at all \0\r\n' >&9; do
+    read -rt 0.01 -u 9 _ || true # a pause without a process: those would be felt, too
+done 2>/dev/null &
 started+=($!)
 load neighbours
 kill -TERM "$bad"
