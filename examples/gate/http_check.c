@@ -23,7 +23,7 @@ struct gate_http {
     bool added;
     curl_socket_t socket; /* CURL_SOCKET_BAD: none */
     int want; /* CURL_POLL_* */
-    long timeout_ms; /* -1: none */
+    ward_deadline timer; /* curl's; FOREVER: none. It goes off once */
     size_t bytes;
     char answer[ANSWER_MAX + 1];
 };
@@ -55,7 +55,7 @@ static int on_timeout(CURLM *multi, long timeout_ms, void *arg)
     struct gate_http *http = arg;
 
     (void)multi;
-    http->timeout_ms = timeout_ms;
+    http->timer = timeout_ms < 0 ? WARD_FOREVER : ward_in_ms(http->self, timeout_ms);
     return 0;
 }
 
@@ -110,7 +110,7 @@ ward_status gate_http_open(ward_self *self, struct gate_http **out, const char *
     http->self = self;
     http->url = url;
     http->socket = CURL_SOCKET_BAD;
-    http->timeout_ms = -1;
+    http->timer = WARD_FOREVER;
     http->multi = curl_multi_init();
     http->easy = curl_easy_init();
     rc = set_up(http) ? ward_defer(self, close_http, http) : WARD_ENOMEM;
@@ -148,16 +148,16 @@ static ward_status set_url(struct gate_http *http, const struct gate_coded *code
 static ward_status wait_for_it(
     struct gate_http *http, ward_deadline by, curl_socket_t *socket, int *bits)
 {
-    int64_t ms = http->timeout_ms < 0 || http->timeout_ms > LOOK_MS ? LOOK_MS : http->timeout_ms;
-    ward_deadline look = ward_in_ms(http->self, ms);
+    ward_deadline look = ward_in_ms(http->self, LOOK_MS);
     unsigned ready = 0, want = 0;
     ward_status rc;
 
+    if (look.ns > http->timer.ns) look = http->timer;
     if (look.ns > by.ns) look = by;
     *socket = CURL_SOCKET_TIMEOUT;
     *bits = 0;
     if (http->socket == CURL_SOCKET_BAD || http->want == CURL_POLL_NONE)
-        return ms > 0 ? ward_sleep(http->self, look) : WARD_OK;
+        return ward_sleep(http->self, look);
     if (http->want & CURL_POLL_IN) want |= WARD_READABLE;
     if (http->want & CURL_POLL_OUT) want |= WARD_WRITABLE;
     rc = ward_poll_fd(http->self, &ready, http->socket, want, look);
@@ -178,6 +178,9 @@ static ward_status transfer(struct gate_http *http, ward_deadline by, CURLcode *
     ward_status rc = WARD_OK;
 
     while (!rc) {
+        /* A timer that has gone off is curl's to set anew; left as it is, it would be due for
+         * ever, and this loop would spin. */
+        if (ward_ms_left(http->self, http->timer) == 0) http->timer = WARD_FOREVER;
         if (curl_multi_socket_action(http->multi, socket, bits, &running) != CURLM_OK)
             return WARD_ENOMEM;
         if (running == 0) break;

@@ -26,9 +26,14 @@ sites >sites.before
 files=$(open_files "$gate_pid")
 load answer
 wait_for 30 queue_is_empty || fail "the healthy run did not end"
+# CPU time of the worker, in ticks of 10 ms: who waits for a slow service must not spin.
+worker_ticks() { awk '{ print $14 + $15 }' "/proc/$(workers | head -n 1)/stat"; }
 for how in hang drip fail reset; do
     mode $how
+    ticks=$(worker_ticks)
     load $how
+    ticks=$(($(worker_ticks) - ticks))
+    [ $ticks -lt 40 ] || fail "with the service on $how the worker computed for $ticks ticks"
 done
 waiting=$(figure queued)
 [ "$waiting" -gt 0 ] || fail "nothing is queued, though the service was ill"
