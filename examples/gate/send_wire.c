@@ -58,7 +58,7 @@ struct gate_wire {
     int64_t now_us;
     double tokens; /* messages that the rate allows to begin */
     int64_t tokens_us;
-    unsigned first; /* whose turn it is to take a token */
+    unsigned first; /* the connection after the one that took the last token */
     size_t *lists;
     struct pollfd *fds;
     struct connection connections[];
@@ -422,11 +422,14 @@ static bool take_in(struct connection *c)
 /* -- turns --------------------------------------------------------------------------------------
  */
 
-static bool take_token(struct gate_wire *wire)
+static bool take_token(const struct connection *c)
 {
+    struct gate_wire *wire = c->wire;
+
     if (wire->opts.rate <= 0) return true;
     if (wire->tokens < 1) return false;
     wire->tokens -= 1;
+    wire->first = (unsigned)(c - wire->connections + 1) % wire->opts.connections;
     return true;
 }
 
@@ -440,7 +443,7 @@ static void advance(struct connection *c)
         broke(c, GATE_WIRE_TIMEOUT);
     if (now_us < c->not_before_us) return;
     if (c->state == OFF) start_connecting(c);
-    if (c->state == READY && now_us >= c->not_before_us && (c->begun || take_token(c->wire)))
+    if (c->state == READY && now_us >= c->not_before_us && (c->begun || take_token(c)))
         start_sending(c);
 }
 
@@ -506,14 +509,13 @@ static bool all_finished(const struct gate_wire *wire)
 
 bool gate_wire_turn(struct gate_wire *wire, int other_fd, int64_t wait_ms)
 {
-    unsigned count = wire->opts.connections;
+    unsigned count = wire->opts.connections, first = wire->first;
 
     assert(count > 0);
     wire->now_us = clock_us();
     add_tokens(wire);
     for (unsigned i = 0; i < count; i++)
-        advance(&wire->connections[(wire->first + i) % count]);
-    wire->first = (wire->first + 1) % count;
+        advance(&wire->connections[(first + i) % count]);
     if (all_finished(wire)) return false;
     for (unsigned i = 0; i < count; i++) {
         const struct connection *c = &wire->connections[i];

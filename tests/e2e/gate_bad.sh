@@ -18,7 +18,7 @@ start_terms
 start_gate
 load warm
 load healthy
-sed 's/|ORU^R01|[^|]*|/|ORU^R01||/' healthy.hl7 >bad.hl7
+sed 's/|ORU^R01|[^|]*|/|ORU^R01||/g' healthy.hl7 >bad.hl7
 "$gate" send --to "$at" --connections 2 --rate 200 --rounds 20 bad.hl7 >bad.out 2>/dev/null &
 bad=$!
 started+=("$bad")
@@ -30,7 +30,8 @@ started+=($!)
 load neighbours
 kill -TERM "$bad"
 wait_pid 10 "$bad"
-grep -q 'refused [1-9]' bad.out || fail "the bad messages were not refused: $(cat bad.out)"
+grep -q 'refused [1-9][0-9][0-9]' bad.out || fail "bad messages were not refused: $(cat bad.out)"
+grep -q 'acknowledged 0, ' bad.out || fail "bad messages were acknowledged: $(cat bad.out)"
 grep -q 'refused' gate.err || fail "refusals are not logged"
 [ "$(grep -c 'refused' gate.err)" -lt 60 ] || fail "refusals flood the log"
 wait_for 30 queue_is_empty || fail "$(figure queued) messages are still queued"
