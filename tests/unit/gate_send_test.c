@@ -483,6 +483,27 @@ Test(gate_send, keeps_each_patient_on_one_connection_and_in_order)
     end_stage(s);
 }
 
+Test(gate_send, gives_each_connection_its_share_of_a_rate)
+{
+    struct stage *s = new_stage();
+    int lead = 0;
+
+    s->opts.connections = 2;
+    s->opts.rate = 500;
+    for (int i = 0; i < 20; i++) {
+        give(s, "A", "P1");
+        give(s, "B", "P2");
+    }
+    play(s, all_well);
+    cr_assert_eq(s->peers, 2);
+    for (const char *at = s->log; *at; at = strchr(at, ' ') + 1) {
+        lead += *at == 'A' ? 1 : -1;
+        cr_assert(lead >= -3 && lead <= 3, "one connection is %d messages ahead", lead);
+    }
+    cr_assert_eq(lead, 0);
+    end_stage(s);
+}
+
 /* -- the plan -----------------------------------------------------------------------------------
  */
 
