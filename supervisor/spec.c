@@ -80,7 +80,7 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
     out->stop_ns = ns_of(spec->stop_ms, 5000);
     out->stuck_ns = ns_of(spec->stuck_ms, 30000);
     out->window_ns = ns_of(spec->window_ms, 60000);
-    out->backoff_ns = ns_of(spec->backoff_ms, 10);
+    out->backoff_ns = spec->backoff_ms == WARD_AT_ONCE ? 0 : ns_of(spec->backoff_ms, 10);
     out->backoff_max_ns = ns_of(spec->backoff_max_ms, 30000);
     out->restarts_max = or (spec->restarts_max, 5);
     out->children_max = or (spec->children_max, 65536);

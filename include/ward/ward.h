@@ -86,6 +86,7 @@ typedef struct ward_deadline {
 #define WARD_FOREVER (WARD_LITERAL(ward_deadline){ INT64_MAX })
 #define WARD_NOW (WARD_LITERAL(ward_deadline){ 0 }) /* take it if it is there, do not wait */
 #define WARD_UNLIMITED UINT32_MAX                   /* in an _ms field or a limit of actors */
+#define WARD_AT_ONCE (UINT32_MAX - 1)               /* in .backoff_ms: no delay */
 
 /* Part of the ABI: only ever added to. */
 typedef enum ward_status {
@@ -255,7 +256,8 @@ struct ward_spec {
        the supervisor fails, and its own supervisor judges */
     uint32_t restarts_max;   /* 0: 5 */
     uint32_t window_ms;      /* 0: 60000 */
-    uint32_t backoff_ms;     /* first delay, doubling with each restart in the window. 0: 10 */
+    uint32_t backoff_ms;     /* first delay, doubling with each restart in the window;
+                                WARD_AT_ONCE: none ever. 0: 10 */
     uint32_t backoff_max_ms; /* 0: 30000 */
     /* as a supervisor */
     ward_strategy strategy; /* 0: ONE_FOR_ONE */
