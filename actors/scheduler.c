@@ -189,35 +189,29 @@ static bool shareable(const struct ward__worker *worker, const struct ward__slot
 static uint32_t give(ward_node *node, struct ward__worker *worker, struct ward__worker *to)
 {
     uint32_t all = ward__load(&worker->queued), give = all / 2 + (all & 1), given = 0, kept = 0;
-    uint32_t index = worker->head;
+    uint32_t index = worker->head, last = worker->tail;
 
     if (give > GIVE_MAX) give = GIVE_MAX;
     worker->head = worker->tail = 0;
     ward__store(&worker->queued, 0);
-    while (index) {
+    while (index && given < give && kept + given < LOOK_MAX) {
         struct ward__slot *slot = ward__slot(node, index);
         index = slot->queue_next;
-        if (given < give && kept + given < LOOK_MAX && shareable(worker, slot)) {
+        if (shareable(worker, slot)) {
             to_inbox(node, to, slot);
             given++;
-        } else if (given == give || kept + given >= LOOK_MAX) {
-            /* The rest stays as it is. */
-            uint32_t first = ward__index(node, slot), last = first, count = 1;
-            while (ward__slot(node, last)->queue_next) {
-                last = ward__slot(node, last)->queue_next;
-                count++;
-            }
-            if (worker->tail)
-                ward__slot(node, worker->tail)->queue_next = first;
-            else
-                worker->head = first;
-            worker->tail = last;
-            ward__bump(&worker->queued, count);
-            break;
         } else {
             to_queue(node, worker, slot);
             kept++;
         }
+    }
+    if (index) { /* the rest stays as it is */
+        if (worker->tail)
+            ward__slot(node, worker->tail)->queue_next = index;
+        else
+            worker->head = index;
+        worker->tail = last;
+        ward__bump(&worker->queued, all - given - kept);
     }
     return given;
 }
