@@ -52,7 +52,7 @@ struct ward__worker {
     _Atomic uint32_t last_in;
     uint32_t head, tail, last_in_row;
     _Atomic uint32_t queued; /* in last_in, the queue, and not the inbox */
-    uint32_t slices, tick_seen, share_after;
+    uint32_t slices, tick_seen, tick_measured, share_after;
     int64_t now_ns, message_ns; /* read at slices; smoothed cost of a message */
     struct ward__magazines magazines;
     struct ward__wheel wheel;
@@ -294,11 +294,30 @@ static inline void ward__leave(const ward_self *self)
 
 /* Around user code. ward__turn_end is false when the turn was revoked meanwhile: then nothing of
  * the slot may be touched, and the thread goes to ward__zombie_end. */
-void ward__turn_begin(struct ward__thread *thread, struct ward__slot *slot, const char *what);
-bool ward__turn_end(struct ward__thread *thread, struct ward__here *here);
+static inline void ward__turn_begin(
+    struct ward__thread *thread, struct ward__slot *slot, const char *what)
+{
+    ward__store(&thread->slot, ward__index(thread->node, slot));
+    ward__store(&thread->what, what);
+    ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
+    ward__store_rel(&thread->in_runtime, 0);
+}
+bool ward__turn_end_slow(struct ward__thread *thread);
+static inline bool ward__turn_end(struct ward__thread *thread, struct ward__here *here)
+{
+    ward__store(&thread->in_runtime, 1);
+    ward__light_fence(thread->node->asymmetric);
+    if (ward__unlikely(ward__load_acq(&thread->hand)) && !ward__turn_end_slow(thread)) return false;
+    ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
+    *here = (struct ward__here){ thread->node, thread->worker, thread->magazines };
+    return true;
+}
 void ward__zombie_end(struct ward__thread *thread);
 
-struct ward__here ward__here_of(struct ward__thread *thread);
+static inline struct ward__here ward__here_of(struct ward__thread *thread)
+{
+    return (struct ward__here){ thread->node, thread->worker, thread->magazines };
+}
 void ward__thread_init(ward_node *node, struct ward__thread *thread, enum ward__thread_kind kind);
 /* Who wakes a thread actor may come late, when it has ended: so its thread is set under a lock. */
 void ward__thread_of(ward_node *node, struct ward__slot *slot, struct ward__thread *thread);
@@ -438,7 +457,13 @@ void ward__wheel_forget(ward_node *node, struct ward__slot *slot);
 /* Fires what is due; true: there is more. The worker's thread. */
 bool ward__wheel_run(struct ward__here *here, struct ward__worker *worker, int64_t now_ns);
 /* When to look again, ns; INT64_MAX: never. Any thread. */
-int64_t ward__wheel_next_ns(const struct ward__worker *worker);
+static inline int64_t ward__wheel_next_ns(const struct ward__worker *worker)
+{
+    uint64_t next = ward__load_seq(&worker->wheel.next);
+
+    if (next > (uint64_t)(INT64_MAX - worker->node->opened_ns) / WARD__NS_MS) return INT64_MAX;
+    return worker->node->opened_ns + (int64_t)next * WARD__NS_MS;
+}
 
 /* -- time and chance (clock.c) ----------------------------------------------------------------- */
 
@@ -454,7 +479,12 @@ void ward__mail_free(struct ward__here *here, uint32_t index);
 /* Stands for a value that went elsewhere. */
 extern const ward_type ward__nothing;
 /* Bytes of what lies beside it and of its blobs. */
-size_t ward__mail_weight(struct ward_msg *mail);
+size_t ward__mail_weight_slow(struct ward_msg *mail);
+static inline size_t ward__mail_weight(struct ward_msg *mail)
+{
+    if (ward__likely(!(ward__mail_bits(mail) & (WARD__MAIL_BESIDE | WARD__MAIL_BLOBS)))) return 0;
+    return ward__mail_weight_slow(mail);
+}
 /* Delivers a record to a slot; on failure it is still the caller's. */
 ward_status ward__deliver(
     struct ward__here *here, struct ward__slot *slot, uint64_t life, uint32_t index);

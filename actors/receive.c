@@ -172,6 +172,20 @@ static uint32_t take_signals(struct ward__slot *slot)
     return ward__and_seq(&slot->signals, ~(uint32_t)WARD__SIG_TIME);
 }
 
+/* Parked senders are served when the mailbox is down to half, when there is nothing to take, or a
+ * tick after the last time: one at a time, each message would cost a park and a wake. */
+static bool serve_now(struct ward__here *here, ward_self *self)
+{
+    struct ward__mailbox *box = &self->slot->box;
+    uint32_t tick = ward__load(&here->node->tick);
+
+    if (here->worker && tick == self->served &&
+        ward__mailbox_depth(box) > ward__load(&box->bound) / 2)
+        return false;
+    self->served = tick;
+    return true;
+}
+
 enum ward__next ward__next(struct ward__here *here, ward_self *self)
 {
     struct ward__slot *slot = self->slot;
@@ -191,7 +205,9 @@ enum ward__next ward__next(struct ward__here *here, ward_self *self)
             }
         }
         index = ward__mailbox_take(&slot->box, pool, here->magazines, &missing);
-        if (ward__load(&slot->box.word) & WARD__WAITED) ward__serve(here, slot);
+        if (ward__unlikely(ward__load(&slot->box.word) & WARD__WAITED) &&
+            (!index || serve_now(here, self)))
+            ward__serve(here, slot);
         if (index) {
             struct ward_msg *mail = ward__mail(pool, index);
             if (ward__unlikely(mail->stamp != (uint32_t)self->life))

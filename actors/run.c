@@ -4,8 +4,9 @@
  * of 8.
  *
  * Who calls ward__run has the actor's SCHEDULED and with it all that is the owner's. A slice of a
- * handler is up to 64 messages within one tick of the clock. A body runs on its own fiber until
- * it waits; `on` says that its fiber has not left a thread yet, so nobody else resumes it.
+ * handler is up to 64 messages, 1024 if they are light, within one tick of the clock. A body runs
+ * on its own fiber until it waits; `on` says that its fiber has not left a thread yet, so nobody
+ * else resumes it.
  *
  * An end: the behaviour is over, then its children (supervision), then deferred calls and clean-up
  * here, then the rest in supervision. When a turn was revoked nothing of the slot is touched any
@@ -15,7 +16,7 @@
 #include "actors/sim.h"
 #include "base/assert.h"
 
-enum { MEASURE_EVERY = 8 };
+enum { MEASURE_EVERY = 64, LONG_SLICE = 1024, LIGHT_NS = 100 };
 
 static const struct ward_msg idle_message = { .type = &ward__nothing,
     .bits = WARD__MAIL_SIGNAL | (uint32_t)WARD_IDLE << WARD__MAIL_KIND };
@@ -35,6 +36,7 @@ void ward__self_init(
     self->kind = WARD__SELF_TURN;
     self->waits = self->ending = self->drained = false;
     self->fenced = self->since_yield = 0;
+    self->served = ward__load(&node->tick);
     self->rc = WARD_OK;
 }
 
@@ -189,17 +191,23 @@ static void slice_of_handler(struct ward__thread *thread, struct ward__slot *slo
     struct ward__worker *worker = here.worker;
     ward_self *self = &thread->self;
     uint32_t tick = ward__load(&here.node->tick), n = 0;
-    bool measure = worker && worker->slices % MEASURE_EVERY == 0, again = true;
+    uint32_t most = worker && worker->message_ns < LIGHT_NS ? LONG_SLICE : WARD__SLICE;
+    bool again = true;
+    bool measure =
+        worker && (worker->slices % MEASURE_EVERY == 0 || worker->tick_measured != tick);
     int64_t began = measure ? ward__clock_ns(here.node) : 0;
 
     ward__self_init(self, here.node, thread, slot);
+    if (measure) worker->tick_measured = tick;
     if (worker) ward__store(&slot->home, (uint16_t)worker->index);
-    while (n < WARD__SLICE) {
+    while (n < most) {
         if (!handle_next(thread, self, &here, &again)) goto measured;
         n += again;
         if (here.worker != worker || ward__load(&here.node->tick) != tick) break;
         if (here.node->sim && again) break;
     }
+    /* There may be room, and this actor's next turn far away. */
+    if (ward__load(&slot->box.word) & WARD__WAITED) ward__serve(&here, slot);
     ward__requeue(&here, slot);
 measured:
     if (measure && thread->worker == worker && n)

@@ -45,7 +45,7 @@ void ward__mail_free(struct ward__here *here, uint32_t index)
     ward__mail_put(pool, here->magazines, index);
 }
 
-size_t ward__mail_weight(struct ward_msg *mail)
+size_t ward__mail_weight_slow(struct ward_msg *mail)
 {
     size_t bytes = ward__mail_beside_bytes(mail);
 

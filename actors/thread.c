@@ -149,11 +149,6 @@ void ward__thread_take_back(struct ward__slot *slot)
         ward__thread_raise(slot->thread);
 }
 
-struct ward__here ward__here_of(struct ward__thread *thread)
-{
-    return (struct ward__here){ thread->node, thread->worker, thread->magazines };
-}
-
 /* -- turns ------------------------------------------------------------------------------------- */
 
 /* Takes back what was only asked for; true: the turn was revoked. The thread's own. */
@@ -195,22 +190,9 @@ bool ward__enter_slow(ward_self *self, struct ward__here *here)
     return true;
 }
 
-void ward__turn_begin(struct ward__thread *thread, struct ward__slot *slot, const char *what)
+bool ward__turn_end_slow(struct ward__thread *thread)
 {
-    ward__store(&thread->slot, ward__index(thread->node, slot));
-    ward__store(&thread->what, what);
-    ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
-    ward__store_rel(&thread->in_runtime, 0);
-}
-
-bool ward__turn_end(struct ward__thread *thread, struct ward__here *here)
-{
-    ward__store(&thread->in_runtime, 1);
-    ward__light_fence(thread->node->asymmetric);
-    if (ward__unlikely(ward__load_acq(&thread->hand)) && settle(thread)) return false;
-    ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
-    *here = ward__here_of(thread);
-    return true;
+    return !settle(thread);
 }
 
 /* A quarantined turn came back. Its memory goes first, then the thread is as any other. */

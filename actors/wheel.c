@@ -182,14 +182,6 @@ bool ward__wheel_run(struct ward__here *here, struct ward__worker *worker, int64
     return budget <= 0;
 }
 
-int64_t ward__wheel_next_ns(const struct ward__worker *worker)
-{
-    uint64_t next = ward__load_seq(&worker->wheel.next);
-
-    if (next > (uint64_t)(INT64_MAX - worker->node->opened_ns) / WARD__NS_MS) return INT64_MAX;
-    return worker->node->opened_ns + (int64_t)next * WARD__NS_MS;
-}
-
 static void link_for(struct ward__here *here, struct ward__slot *slot, uint64_t tick)
 {
     struct ward__worker *worker = &here->node->workers[slot->wheel_worker];

@@ -82,10 +82,10 @@ static uint32_t get_loose(struct ward__pool *pool)
     return index;
 }
 
-uint32_t ward__mail_get(struct ward__pool *pool, struct ward__magazines *mag)
+uint32_t ward__mail_get_slow(struct ward__pool *pool, struct ward__magazines *mag)
 {
     if (!mag) return get_loose(pool);
-    if (ward__unlikely(!mag->loaded)) {
+    if (!mag->loaded) {
         if (mag->spare) {
             mag->loaded = mag->spare;
             mag->loaded_count = mag->spare_count;
@@ -102,7 +102,7 @@ uint32_t ward__mail_get(struct ward__pool *pool, struct ward__magazines *mag)
     return pop(pool, &mag->loaded);
 }
 
-void ward__mail_put(struct ward__pool *pool, struct ward__magazines *mag, uint32_t index)
+void ward__mail_put_slow(struct ward__pool *pool, struct ward__magazines *mag, uint32_t index)
 {
     ward__assert(index != 0);
     if (!mag) {
@@ -111,7 +111,7 @@ void ward__mail_put(struct ward__pool *pool, struct ward__magazines *mag, uint32
         pthread_mutex_unlock(&pool->lock);
         return;
     }
-    if (ward__unlikely(mag->loaded_count == WARD__MAGAZINE)) {
+    if (mag->loaded_count == WARD__MAGAZINE) {
         if (mag->spare_count == WARD__MAGAZINE) {
             pthread_mutex_lock(&pool->lock);
             pool->at[mag->spare].stamp = pool->chains;
@@ -137,14 +137,28 @@ void ward__magazines_flush(struct ward__pool *pool, struct ward__magazines *mag)
     mag->loaded_count = mag->spare_count = 0;
 }
 
+/* A struct without a table, as most messages of a busy program are: nothing to look at. */
+static bool is_small(const ward_type *type, const void *value, size_t room)
+{
+    return type->form == WARD_FORM_STRUCT && type->fields_count == 0 && type->bytes &&
+           type->bytes <= room && type->name && value;
+}
+
 ward_status ward__mail_fill(struct ward__pool *pool, struct ward_msg *mail, bool asks,
     const ward_type *type, const void *value)
 {
     size_t bytes, room = asks ? WARD__INLINE_ASK_MAX : WARD__INLINE_MAX;
     bool has_blobs = false;
     void *block = mail->u.value;
-    ward_status rc = ward__value_bytes(type, value, pool->value_max, &bytes, &has_blobs);
+    ward_status rc;
 
+    if (ward__likely(is_small(type, value, room))) {
+        mail->type = type;
+        ward__store(&mail->bits, asks ? WARD__MAIL_ASK : 0u);
+        memcpy(block, value, type->bytes);
+        return WARD_OK;
+    }
+    rc = ward__value_bytes(type, value, pool->value_max, &bytes, &has_blobs);
     if (rc) return rc;
     mail->type = type;
     ward__store(&mail->bits, (has_blobs ? WARD__MAIL_BLOBS : 0u) | (asks ? WARD__MAIL_ASK : 0u));

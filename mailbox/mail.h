@@ -123,8 +123,29 @@ static inline void ward__mail_set(struct ward_msg *mail, uint32_t set, uint32_t 
 }
 
 /* magazines may be NULL: slower, for threads that have none. 0: no memory. */
-uint32_t ward__mail_get(struct ward__pool *pool, struct ward__magazines *magazines);
-void ward__mail_put(struct ward__pool *pool, struct ward__magazines *magazines, uint32_t index);
+uint32_t ward__mail_get_slow(struct ward__pool *pool, struct ward__magazines *magazines);
+void ward__mail_put_slow(struct ward__pool *pool, struct ward__magazines *magazines, uint32_t index);
+
+static inline uint32_t ward__mail_get(struct ward__pool *pool, struct ward__magazines *magazines)
+{
+    uint32_t index = magazines ? magazines->loaded : 0;
+
+    if (ward__unlikely(!index)) return ward__mail_get_slow(pool, magazines);
+    magazines->loaded_count--;
+    magazines->loaded = ward__load(&pool->at[index].next);
+    return index;
+}
+static inline void ward__mail_put(
+    struct ward__pool *pool, struct ward__magazines *magazines, uint32_t index)
+{
+    if (ward__unlikely(!magazines || magazines->loaded_count == WARD__MAGAZINE)) {
+        ward__mail_put_slow(pool, magazines, index);
+        return;
+    }
+    ward__store(&pool->at[index].next, magazines->loaded);
+    magazines->loaded = index;
+    magazines->loaded_count++;
+}
 /* Gives all records of a pair of magazines back. */
 void ward__magazines_flush(struct ward__pool *pool, struct ward__magazines *magazines);
 
