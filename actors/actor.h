@@ -229,6 +229,7 @@ struct ward_self {
     bool drained; /* nothing more is lent, it was told to stop */
     uint32_t fenced; /* calls refused */
     uint32_t since_yield; /* messages */
+    int64_t slice_ns; /* when a body had its first 64; 0: not yet */
     uint32_t served; /* tick at which parked senders were last looked after */
     /* A fiber's, to the thread that resumed it. */
     uint32_t left; /* enum ward__left */

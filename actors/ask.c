@@ -97,7 +97,7 @@ static ward_status wait_local(struct ward__here *here, ward_self *self, struct w
         rc = ward__deliver(here, target, request->to.life, wait->parcel);
         if (rc == WARD_OK) {
             wait->parcel = 0;
-            if (++self->since_yield >= WARD__SLICE) ward__yield(here, self); /* as receives do */
+            ward__spend(here, self);
         }
         if (rc != WARD_EFULL) return drop_parcel(here, wait, rc);
     }

@@ -23,8 +23,10 @@
 #include "actors/actor.h"
 #include "base/platform.h"
 
-/* WARD__SLICE: handlers and bodies let others run after that many messages. */
-enum { WARD__SLICE = 64, WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__SPARES_MAX = 64 };
+/* Handlers and bodies let others run after WARD__SLICE messages; bodies that keep many busy, and
+ * handlers whose messages are light, after WARD__SLICE_NS and a tick. */
+enum { WARD__SLICE = 64, WARD__SLICE_NS = 200000 };
+enum { WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__SPARES_MAX = 64 };
 
 /* Bits of ward__thread.hand. */
 enum { WARD__ASK_WORKER = 1, WARD__WORKER_GONE = 2, WARD__ASK_TURN = 4, WARD__TURN_GONE = 8 };
@@ -438,6 +440,8 @@ void ward__wait_undo(ward_self *self);
 ward_status ward__wait_end(struct ward__here *here, ward_self *self, uint64_t cell);
 /* Parks a fiber or thread whose mailbox is idle, until it is scheduled. */
 void ward__park_idle(struct ward__here *here, ward_self *self, int64_t until_ns);
+/* One more message was sent or received: lets others run when the slice is over. */
+void ward__spend(struct ward__here *here, ward_self *self);
 /* Lets others run. */
 void ward__yield(struct ward__here *here, ward_self *self);
 /* Why a fiber went back to its thread's loop. */

@@ -288,11 +288,10 @@ static ward_status wait_for_mail(
 static void count_message(struct ward__here *here, ward_self *self)
 {
     struct ward__thread *thread = self->thread;
-    bool over = ++self->since_yield >= WARD__SLICE;
 
     if (thread->kind != WARD__RUNS_HOST)
         ward__store_rel(&thread->turn, ward__load(&thread->turn) + 2);
-    if (over) ward__yield(here, self);
+    ward__spend(here, self);
 }
 
 /* Reading the fd of a host's thread back to "nothing there", before it is looked once more. */

@@ -37,6 +37,7 @@ void ward__self_init(
     self->waits = self->ending = self->drained = false;
     self->fenced = self->since_yield = 0;
     self->served = ward__load(&node->tick);
+    self->slice_ns = 0;
     self->rc = WARD_OK;
 }
 

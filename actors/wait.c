@@ -93,6 +93,7 @@ static void leave_fiber(struct ward__here *here, ward_self *self, enum ward__lef
 {
     self->left = left;
     self->since_yield = 0;
+    self->slice_ns = 0;
     ward__switch(&self->slot->fiber->context, &self->thread->loop);
     *here = ward__here_of(self->thread);
 }
@@ -178,6 +179,25 @@ void ward__park_idle(struct ward__here *here, ward_self *self, int64_t until_ns)
         ward__futex_wait(&thread->wake, 0, until_ns);
     }
     turn_resume(thread);
+}
+
+/* A body that made many actors runnable goes on for a while, so that each of them gets some
+ * messages a slice; one whose messages go to a few lets those run, while the cache is warm. */
+static bool slice_is_over(struct ward__here *here, ward_self *self)
+{
+    int64_t now;
+
+    if (here->node->sim || !here->worker) return true;
+    if (self->since_yield >= 8 * ward__load(&here->worker->queued)) return true;
+    now = ward__now_ns();
+    if (self->slice_ns == 0) self->slice_ns = now;
+    return now - self->slice_ns >= WARD__SLICE_NS;
+}
+
+void ward__spend(struct ward__here *here, ward_self *self)
+{
+    if (++self->since_yield % WARD__SLICE == 0 && slice_is_over(here, self))
+        ward__yield(here, self);
 }
 
 void ward__yield(struct ward__here *here, ward_self *self)
