@@ -145,11 +145,12 @@ struct ward__inc {
     _Alignas(16) unsigned char state[];
 };
 
-/* An entry in the heap of cold timers; tree lock. */
+/* A cold timer; tree lock. */
 struct ward__alarm {
-    int64_t at_ns;
-    uint32_t place; /* in the heap; 0: not armed */
-    uint32_t is_tick; /* part of a user's timer, else of a slot */
+    int64_t at_ns; /* INT64_MAX: not armed, even if the heap still holds it */
+    uint32_t place; /* in the heap; 0: in none */
+    bool is_tick; /* part of a user's timer, else of a slot */
+    bool reserved; /* there is room for it in the heap */
 };
 
 struct ward__thread;

@@ -12,9 +12,9 @@ ward_status ward__slots_open(ward_node *node, uint32_t max)
     node->slots_max = max;
     node->slots = ward__reserve((size_t)max * sizeof(struct ward__slot));
     node->names = ward__reserve((size_t)max * WARD__NAME_MAX);
-    pthread_mutex_init(&node->slots_lock, NULL);
+    ward__lock_init(&node->slots_lock);
     for (int i = 0; i < 64; i++)
-        pthread_mutex_init(&node->stripes[i], NULL);
+        ward__lock_init(&node->stripes[i]);
     ward__store(&node->slots_used, 1); /* slot 0 is nobody */
     return node->slots && node->names ? WARD_OK : WARD_ENOMEM;
 }

@@ -25,7 +25,7 @@ enum { VISITS_MAX = 256, BITS = 6 };
 void ward__wheel_open(struct ward__wheel *wheel)
 {
     memset(wheel, 0, sizeof *wheel);
-    pthread_mutex_init(&wheel->lock, NULL);
+    ward__lock_init(&wheel->lock);
     ward__store(&wheel->next, UINT64_MAX);
 }
 

@@ -50,6 +50,16 @@ void ward__unreserve(void *at, size_t bytes)
     if (at) munmap(at, bytes);
 }
 
+void ward__lock_init(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t kind;
+
+    pthread_mutexattr_init(&kind);
+    pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
+    pthread_mutex_init(lock, &kind);
+    pthread_mutexattr_destroy(&kind);
+}
+
 bool ward__thread_start(
     pthread_t *out, const char *name, size_t stack_bytes, void *(*run)(void *), void *arg)
 {

@@ -25,6 +25,9 @@ void ward__futex_wake(_Atomic uint32_t *word, int count);
 void *ward__reserve(size_t bytes);
 void ward__unreserve(void *at, size_t bytes);
 
+/* A lock for short critical sections: who finds it taken spins a little before it sleeps. */
+void ward__lock_init(pthread_mutex_t *lock);
+
 /* A thread that takes no signals. stack_bytes 0: the system's default. name: 15 characters. */
 bool ward__thread_start(
     pthread_t *out, const char *name, size_t stack_bytes, void *(*run)(void *), void *arg);

@@ -23,7 +23,7 @@ bool ward__pool_open(
     pool->heap = heap;
     pool->value_max = value_max;
     pool->fresh = 1;
-    pthread_mutex_init(&pool->lock, NULL);
+    ward__lock_init(&pool->lock);
     return true;
 }
 

@@ -3,112 +3,139 @@
  * alarm.c - cold timers: starts, stops, backoffs and users' timers, in one binary heap a node
  * under the tree lock. The clock thread takes what is due. Room is reserved when an actor or a
  * timer is made, so that setting an alarm cannot fail: a stop must not need memory.
+ *
+ * An actor's alarm is set and cleared far more often than it goes off, so the heap holds it lazily,
+ * as a wheel does: clearing it, or moving it to a later time, is a store, and the heap looks at it
+ * when its old time comes. Its place in the heap, and the room for it, are the slot's for ever. A
+ * user's timer is freed, so it is taken out.
  */
 #include "base/assert.h"
 #include "supervisor/tree.h"
 
-bool ward__alarm_reserve_locked(ward_node *node)
+static bool grow(ward_node *node)
 {
     struct ward__tree *tree = node->tree;
     uint32_t room = tree->alarms_room ? tree->alarms_room * 2 : 64;
-    struct ward__alarm **alarms;
+    struct ward__alarm_entry *alarms;
 
-    if (tree->alarms_wanted + 1 < tree->alarms_room) {
-        tree->alarms_wanted++;
-        return true;
-    }
+    if (tree->alarms_wanted + 1 < tree->alarms_room) return true;
     alarms = ward__realloc(
         &node->heap, tree->alarms, tree->alarms_room * sizeof *alarms, room * sizeof *alarms);
     if (!alarms) return false;
     tree->alarms = alarms;
     tree->alarms_room = room;
-    tree->alarms_wanted++;
     return true;
 }
 
-void ward__alarm_unreserve_locked(ward_node *node)
+bool ward__alarm_reserve_locked(ward_node *node, struct ward__alarm *alarm)
 {
-    ward__assert(node->tree->alarms_wanted > 0);
-    node->tree->alarms_wanted--;
+    if (alarm->reserved) return true;
+    if (!grow(node)) return false;
+    node->tree->alarms_wanted++;
+    alarm->reserved = true;
+    return true;
 }
 
-static void put(struct ward__tree *tree, uint32_t place, struct ward__alarm *alarm)
+static void put(struct ward__tree *tree, uint32_t place, struct ward__alarm_entry entry)
 {
-    tree->alarms[place] = alarm;
-    alarm->place = place;
+    tree->alarms[place] = entry;
+    entry.alarm->place = place;
 }
 
 static void rise(struct ward__tree *tree, uint32_t place)
 {
-    struct ward__alarm *alarm = tree->alarms[place];
+    struct ward__alarm_entry entry = tree->alarms[place];
 
-    for (; place > 1 && tree->alarms[place / 2]->at_ns > alarm->at_ns; place /= 2)
+    for (; place > 1 && tree->alarms[place / 2].at_ns > entry.at_ns; place /= 2)
         put(tree, place, tree->alarms[place / 2]);
-    put(tree, place, alarm);
+    put(tree, place, entry);
 }
 
 static void sink(struct ward__tree *tree, uint32_t place)
 {
-    struct ward__alarm *alarm = tree->alarms[place];
+    struct ward__alarm_entry entry = tree->alarms[place];
 
     for (;;) {
         uint32_t child = place * 2;
         if (child > tree->alarms_count) break;
         if (child < tree->alarms_count &&
-            tree->alarms[child + 1]->at_ns < tree->alarms[child]->at_ns)
+            tree->alarms[child + 1].at_ns < tree->alarms[child].at_ns)
             child++;
-        if (tree->alarms[child]->at_ns >= alarm->at_ns) break;
+        if (tree->alarms[child].at_ns >= entry.at_ns) break;
         put(tree, place, tree->alarms[child]);
         place = child;
     }
-    put(tree, place, alarm);
+    put(tree, place, entry);
+}
+
+static void take_out(struct ward__tree *tree, struct ward__alarm *alarm)
+{
+    uint32_t place = alarm->place;
+    struct ward__alarm_entry last = tree->alarms[tree->alarms_count--];
+
+    alarm->place = 0;
+    if (last.alarm == alarm) return;
+    put(tree, place, last);
+    rise(tree, place);
+    sink(tree, last.alarm->place);
 }
 
 void ward__alarm_set_locked(ward_node *node, struct ward__alarm *alarm, int64_t at_ns)
 {
     struct ward__tree *tree = node->tree;
 
-    if (at_ns == INT64_MAX) {
-        ward__alarm_clear_locked(node, alarm);
+    alarm->at_ns = at_ns;
+    if (at_ns == INT64_MAX) return;
+    if (!alarm->place) {
+        ward__assert(alarm->reserved && tree->alarms_count + 1 < tree->alarms_room);
+        put(tree, ++tree->alarms_count, (struct ward__alarm_entry){ at_ns, alarm });
+    } else if (tree->alarms[alarm->place].at_ns <= at_ns) {
         return;
     }
-    alarm->at_ns = at_ns;
-    if (!alarm->place) {
-        ward__assert(tree->alarms_count + 1 < tree->alarms_room);
-        put(tree, ++tree->alarms_count, alarm);
-    }
+    tree->alarms[alarm->place].at_ns = at_ns;
     rise(tree, alarm->place);
-    sink(tree, alarm->place);
     if (alarm->place == 1) ward__clock_ring(node);
 }
 
-void ward__alarm_clear_locked(ward_node *node, struct ward__alarm *alarm)
+void ward__alarm_clear_locked(struct ward__alarm *alarm)
 {
-    struct ward__tree *tree = node->tree;
-    uint32_t place = alarm->place;
-    struct ward__alarm *last;
+    alarm->at_ns = INT64_MAX;
+}
 
-    if (!place) return;
-    alarm->place = 0;
-    last = tree->alarms[tree->alarms_count--];
-    if (last == alarm) return;
-    put(tree, place, last);
-    rise(tree, place);
-    sink(tree, last->place);
+bool ward__alarm_armed(const struct ward__alarm *alarm)
+{
+    return alarm->place && alarm->at_ns != INT64_MAX;
+}
+
+void ward__alarm_end_locked(ward_node *node, struct ward__alarm *alarm)
+{
+    if (alarm->place) take_out(node->tree, alarm);
+    ward__assert(alarm->reserved && node->tree->alarms_wanted > 0);
+    alarm->reserved = false;
+    node->tree->alarms_wanted--;
 }
 
 struct ward__alarm *ward__alarm_due_locked(ward_node *node, int64_t now_ns, int64_t *next_ns)
 {
     struct ward__tree *tree = node->tree;
-    struct ward__alarm *alarm;
 
     *next_ns = INT64_MAX;
-    if (tree->alarms_count == 0) return NULL;
-    alarm = tree->alarms[1];
-    *next_ns = alarm->at_ns;
-    if (alarm->at_ns > now_ns) return NULL;
-    ward__alarm_clear_locked(node, alarm);
-    return alarm;
+    while (tree->alarms_count) {
+        struct ward__alarm *alarm = tree->alarms[1].alarm;
+        if (alarm->at_ns == INT64_MAX) { /* cleared since */
+            take_out(tree, alarm);
+        } else if (alarm->at_ns > tree->alarms[1].at_ns) { /* moved since */
+            tree->alarms[1].at_ns = alarm->at_ns;
+            sink(tree, 1);
+        } else if (alarm->at_ns > now_ns) {
+            *next_ns = alarm->at_ns;
+            return NULL;
+        } else {
+            take_out(tree, alarm);
+            return alarm;
+        }
+    }
+    return NULL;
 }
 
 /* -- users' timers ----------------------------------------------------------------------------- */
@@ -136,7 +163,7 @@ void ward__tick_locked(struct ward__here *here, struct ward__alarm *alarm)
     struct ward__timer *timer =
         (struct ward__timer *)((char *)alarm - offsetof(struct ward__timer, alarm));
 
-    ward__alarm_unreserve_locked(here->node);
+    ward__alarm_end_locked(here->node, alarm);
     unlink_timer(timer->slot->inc, timer);
     ward__signal_put(here, timer->slot, &timer->signal);
 }
@@ -146,8 +173,7 @@ void ward__timers_forget_locked(struct ward__here *here, struct ward__inc *inc)
     while (inc->timers) {
         struct ward__timer *timer = inc->timers;
         inc->timers = timer->next;
-        ward__alarm_clear_locked(here->node, &timer->alarm);
-        ward__alarm_unreserve_locked(here->node);
+        ward__alarm_end_locked(here->node, &timer->alarm);
         release(here->node, &timer->signal);
     }
 }
@@ -162,7 +188,7 @@ static ward_status start(struct ward__here *here, ward_self *self, struct ward__
 
     ward__tree_lock(node);
     inc = ward__inc_of(self);
-    if (!inc || !ward__alarm_reserve_locked(node)) {
+    if (!inc || !ward__alarm_reserve_locked(node, &timer->alarm)) {
         rc = WARD_ENOMEM;
     } else {
         first = inc->timers;
@@ -172,7 +198,7 @@ static ward_status start(struct ward__here *here, ward_self *self, struct ward__
         timer->slot = self->slot;
         timer->id = ++node->tree->timers_made;
         out->id = timer->id;
-        if (at.ns != INT64_MAX) ward__alarm_set_locked(node, &timer->alarm, at.ns);
+        ward__alarm_set_locked(node, &timer->alarm, at.ns);
     }
     ward__tree_unlock(node);
     return rc;
@@ -235,8 +261,7 @@ void ward_timer_stop(ward_self *self, ward_timer which)
     for (timer = self->inc->timers; timer && timer->id != which.id; timer = timer->next) {
     }
     if (timer) {
-        ward__alarm_clear_locked(here.node, &timer->alarm);
-        ward__alarm_unreserve_locked(here.node);
+        ward__alarm_end_locked(here.node, &timer->alarm);
         unlink_timer(self->inc, timer);
         tick = &timer->signal;
     } else {

@@ -61,7 +61,7 @@ static bool valid_opts(const ward_opts *opts, size_t bytes)
 
 static void open_locks(ward_node *node, struct ward__tree *tree)
 {
-    pthread_mutex_init(&tree->lock, NULL);
+    ward__lock_init(&tree->lock);
     pthread_cond_init(&tree->quiet, NULL);
     pthread_mutex_init(&tree->specs_lock, NULL);
     pthread_mutex_init(&tree->events_lock, NULL);

@@ -114,7 +114,7 @@ static void reset(ward_node *node, struct ward__slot *slot, const struct ward__s
     slot->watches = NULL;
     slot->supervisor = NULL;
     slot->plan_child = NULL;
-    slot->alarm = (struct ward__alarm){ 0 };
+    ward__alarm_clear_locked(&slot->alarm);
     ward__store(&slot->since_ns, ward__clock_ns(node));
 }
 
@@ -170,13 +170,13 @@ ward_status ward__actor_make_locked(struct ward__here *here, struct ward__slot *
     struct ward__slot *slot;
     ward_status rc = WARD_OK;
 
-    if (!ward__alarm_reserve_locked(node)) return WARD_ENOMEM;
     index = ward__slot_get(node);
-    if (!index) {
-        ward__alarm_unreserve_locked(node);
-        return WARD_ELIMIT;
-    }
+    if (!index) return WARD_ELIMIT;
     slot = ward__slot(node, index);
+    if (!ward__alarm_reserve_locked(node, &slot->alarm)) {
+        ward__slot_put(node, slot);
+        return WARD_ENOMEM;
+    }
     reset(node, slot, birth->spec);
     ward__name_set(node, slot, birth->name);
     ward__mailbox_open(&slot->box, birth->spec->mailbox_max, birth->spec->mailbox_bytes,
@@ -238,8 +238,7 @@ void ward__actor_unmake_locked(struct ward__here *here, struct ward__slot *slot)
     }
     ward__arg_drop(&node->heap, slot->arg, slot->arg_bytes);
     ward__wheel_forget(node, slot);
-    ward__alarm_clear_locked(node, &slot->alarm);
-    ward__alarm_unreserve_locked(node);
+    ward__alarm_clear_locked(&slot->alarm);
     ward__name_set(node, slot, NULL);
     ward__slot_put(node, slot);
 }

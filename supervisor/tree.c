@@ -39,7 +39,7 @@ static void tell_started(struct ward__here *here, struct ward__slot *slot)
 
     /* What is armed: start_ms; but a supervisor's next restart, and the stop_ms of one cancelled in
      * its start, stay. */
-    if (!slot->supervisor && !slot->marks.asked) ward__alarm_clear_locked(here->node, &slot->alarm);
+    if (!slot->supervisor && !slot->marks.asked) ward__alarm_clear_locked(&slot->alarm);
     set_phase(here->node, slot, WARD__LIVE);
     if (ward__load(&slot->incarnation) > 1)
         ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_RESTARTED, .slot = slot });
@@ -261,7 +261,7 @@ static void childless(struct ward__here *here, struct ward__slot *slot)
         return;
     }
     /* Its stop_ms may have gone by meanwhile; its clean-up must not take for ever then. */
-    if (slot->marks.asked && !slot->alarm.place)
+    if (slot->marks.asked && !ward__alarm_armed(&slot->alarm))
         ward__alarm_set_locked(
             here->node, &slot->alarm, ward__clock_ns(here->node) + 2 * WARD__NS_MS);
     ward__schedule(here, slot);
@@ -376,7 +376,7 @@ void ward__finished_locked(struct ward__here *here, struct ward__slot *slot)
 {
     struct ward__slot *parent = parent_of(here->node, slot);
 
-    ward__alarm_clear_locked(here->node, &slot->alarm);
+    ward__alarm_clear_locked(&slot->alarm);
     if (end_of(slot) == WARD__END_FAILED && slot->reason != WARD_BY_STUCK)
         ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_ENDED,
                                     .slot = slot,
@@ -504,7 +504,7 @@ static bool over(
         ward__watches_forget_locked(here, slot->inc);
         ward__timers_forget_locked(here, slot->inc);
     }
-    if (!slot->marks.asked) ward__alarm_clear_locked(node, &slot->alarm);
+    if (!slot->marks.asked) ward__alarm_clear_locked(&slot->alarm);
     ward__cancel_children_locked(here, slot);
     none = slot->children == 0 && ward__load(&slot->phase) == WARD__ENDING;
     if (none) set_phase(node, slot, WARD__FINISH);

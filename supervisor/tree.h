@@ -71,13 +71,18 @@ struct ward__event_entry {
 };
 enum { WARD__EVENTS_MAX = 256 };
 
+struct ward__alarm_entry {
+    int64_t at_ns; /* when to look at it */
+    struct ward__alarm *alarm;
+};
+
 struct ward__tree {
     pthread_mutex_t lock;
     pthread_cond_t quiet; /* the root has no children any more */
     struct ward__spec_entry *specs;
     pthread_mutex_t specs_lock;
     /* Cold timers: a binary heap; place 0 is not used. */
-    struct ward__alarm **alarms;
+    struct ward__alarm_entry *alarms;
     uint32_t alarms_count, alarms_room, alarms_wanted;
     struct ward__finder *finders;
     _Atomic uint32_t finders_count;
@@ -160,11 +165,13 @@ int64_t ward__stop_bound_locked(const ward_node *node, const struct ward__slot *
 
 /* -- cold timers (alarm.c) --------------------------------------------------------------------- */
 
-/* Room for one more alarm, so that setting one cannot fail. */
-bool ward__alarm_reserve_locked(ward_node *node);
-void ward__alarm_unreserve_locked(ward_node *node);
+/* Room for it, so that setting it cannot fail. */
+bool ward__alarm_reserve_locked(ward_node *node, struct ward__alarm *alarm);
+/* Takes it out for good: its memory may go. */
+void ward__alarm_end_locked(ward_node *node, struct ward__alarm *alarm);
 void ward__alarm_set_locked(ward_node *node, struct ward__alarm *alarm, int64_t at_ns);
-void ward__alarm_clear_locked(ward_node *node, struct ward__alarm *alarm);
+void ward__alarm_clear_locked(struct ward__alarm *alarm);
+bool ward__alarm_armed(const struct ward__alarm *alarm);
 /* Takes the next one that is due, or NULL; *next_ns: when the one after comes. */
 struct ward__alarm *ward__alarm_due_locked(ward_node *node, int64_t now_ns, int64_t *next_ns);
 /* A user's timer went off. */

@@ -169,7 +169,7 @@ static void quarantine(
                           .slot = slot,
                           .what = ward__load(&thread->what),
                           .took_ns = now_ns - thread->seen_ns > 0 ? now_ns - thread->seen_ns : 0 });
-    ward__alarm_clear_locked(node, &slot->alarm);
+    ward__alarm_clear_locked(&slot->alarm);
     detach(here, thread, slot, now_ns);
     slot->reason = WARD_BY_STUCK;
     slot->status = WARD_EFENCED;
