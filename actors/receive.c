@@ -273,7 +273,7 @@ static ward_status wait_for_mail(
         return WARD_EDEADLK;
     ward__store(&slot->wait_what, "receive");
     ward__store(&slot->wait_at, at);
-    ward__store(&slot->since_ns, here->worker ? here->worker->now_ns : ward__clock_ns(here->node));
+    ward__store(&slot->since_ns, ward__about_now_ns(here));
     ward__store_seq(&wait->deadline, until_ns);
     if (!thread) ward__wheel_arm(here, slot, until_ns);
     if (ward__mailbox_idle(&slot->box, &here->node->pool, here->magazines))

@@ -139,7 +139,7 @@ static bool go_idle(struct ward__here *here, struct ward__slot *slot)
 {
     const struct ward__spec *spec = ward__load(&slot->spec);
 
-    ward__store(&slot->since_ns, here->worker ? here->worker->now_ns : ward__clock_ns(here->node));
+    ward__store(&slot->since_ns, ward__about_now_ns(here));
     if (ward__unlikely(spec->idle_ns != INT64_MAX) && !ward__load(&slot->wait.deadline)) {
         int64_t until = ward__clock_ns(here->node) + spec->idle_ns;
         ward__store_seq(&slot->wait.deadline, until);

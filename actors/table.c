@@ -10,7 +10,7 @@
 ward_status ward__slots_open(ward_node *node, uint32_t max)
 {
     node->slots_max = max;
-    node->slots = ward__reserve((size_t)max * sizeof(struct ward__slot));
+    node->slots = ward__reserve_table((size_t)max * sizeof(struct ward__slot));
     node->names = ward__reserve((size_t)max * WARD__NAME_MAX);
     ward__lock_init(&node->slots_lock);
     for (int i = 0; i < 64; i++)

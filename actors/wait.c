@@ -50,7 +50,7 @@ static void note(struct ward__here *here, struct ward__slot *slot, const char *w
 {
     ward__store(&slot->wait_what, what);
     ward__store(&slot->wait_at, at);
-    ward__store(&slot->since_ns, here->worker ? here->worker->now_ns : ward__clock_ns(here->node));
+    ward__store(&slot->since_ns, ward__about_now_ns(here));
 }
 
 uint64_t ward__wait_begin(

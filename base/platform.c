@@ -45,6 +45,16 @@ void *ward__reserve(size_t bytes)
     return at == MAP_FAILED ? NULL : at;
 }
 
+void *ward__reserve_table(size_t bytes)
+{
+    const size_t huge = (size_t)2 << 20;
+    char *at = ward__reserve(bytes);
+
+    /* A hint: where there are none, the table is in small pages. */
+    if (at && bytes > huge) (void)madvise(at + huge, bytes - huge, MADV_HUGEPAGE);
+    return at;
+}
+
 void ward__unreserve(void *at, size_t bytes)
 {
     if (at) munmap(at, bytes);

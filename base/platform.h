@@ -23,6 +23,8 @@ void ward__futex_wake(_Atomic uint32_t *word, int count);
 
 /* Address space that costs memory only where it is touched; zeroed. NULL: none to be had. */
 void *ward__reserve(size_t bytes);
+/* The same for a table that fills from its front: beyond its first 2 MiB in huge pages. */
+void *ward__reserve_table(size_t bytes);
 void ward__unreserve(void *at, size_t bytes);
 
 /* A lock for short critical sections: who finds it taken spins a little before it sleeps. */

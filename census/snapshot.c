@@ -467,9 +467,7 @@ static bool take_sites(struct walk *walk)
     ward_census *census = walk->census;
     struct ward__spec_entry *entry;
 
-    pthread_mutex_lock(&walk->node->tree->specs_lock);
-    entry = walk->node->tree->specs;
-    pthread_mutex_unlock(&walk->node->tree->specs_lock);
+    entry = ward__load_acq(&walk->node->tree->specs);
     for (; entry; entry = entry->next) {
         uint64_t spawned = ward__load(&entry->counts.spawned);
         if (!spawned) continue;

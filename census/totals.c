@@ -36,9 +36,7 @@ static void add_specs(ward_node *node, struct sums *sums)
     uint64_t fates[WARD__FATES] = { 0 };
     ward_totals *out = &sums->out;
 
-    pthread_mutex_lock(&node->tree->specs_lock);
-    entry = node->tree->specs;
-    pthread_mutex_unlock(&node->tree->specs_lock);
+    entry = ward__load_acq(&node->tree->specs);
     for (; entry; entry = entry->next) {
         const struct ward__counts *counts = &entry->counts;
         for (int i = 0; i < WARD__FATES; i++)
@@ -120,9 +118,7 @@ static uint64_t count_ended(ward_node *node)
     const struct ward__spec_entry *entry;
     uint64_t ended = 0;
 
-    pthread_mutex_lock(&node->tree->specs_lock);
-    entry = node->tree->specs;
-    pthread_mutex_unlock(&node->tree->specs_lock);
+    entry = ward__load_acq(&node->tree->specs);
     for (; entry; entry = entry->next)
         ended += ward__load_acq(&entry->counts.ended);
     return ended;

@@ -17,7 +17,7 @@ bool ward__pool_open(
     struct ward__pool *pool, struct ward__heap *heap, uint32_t max, size_t value_max)
 {
     memset(pool, 0, sizeof *pool);
-    pool->at = ward__reserve((size_t)max * sizeof(struct ward_msg));
+    pool->at = ward__reserve_table((size_t)max * sizeof(struct ward_msg));
     if (!pool->at) return false;
     pool->max = max;
     pool->heap = heap;

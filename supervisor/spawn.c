@@ -87,8 +87,10 @@ static void unmake_supervisor(ward_node *node, struct ward__slot *slot)
 }
 
 /* The parts of a slot that say nothing of a former use. */
-static void reset(ward_node *node, struct ward__slot *slot, const struct ward__spec *spec)
+static void reset(
+    struct ward__here *here, struct ward__slot *slot, const struct ward__spec *spec)
 {
+    ward_node *node = here->node;
     uint32_t home = ward__add(&node->next_home, 1) % node->workers_count;
 
     ward__store(&slot->spec, spec);
@@ -115,7 +117,7 @@ static void reset(ward_node *node, struct ward__slot *slot, const struct ward__s
     slot->supervisor = NULL;
     slot->plan_child = NULL;
     ward__alarm_clear_locked(&slot->alarm);
-    ward__store(&slot->since_ns, ward__clock_ns(node));
+    ward__store(&slot->since_ns, ward__about_now_ns(here));
 }
 
 static void link_child(ward_node *node, struct ward__slot *parent, struct ward__slot *slot)
@@ -177,7 +179,7 @@ ward_status ward__actor_make_locked(struct ward__here *here, struct ward__slot *
         ward__slot_put(node, slot);
         return WARD_ENOMEM;
     }
-    reset(node, slot, birth->spec);
+    reset(here, slot, birth->spec);
     ward__name_set(node, slot, birth->name);
     ward__mailbox_open(&slot->box, birth->spec->mailbox_max, birth->spec->mailbox_bytes,
         &node->stripes[index & 63]);

@@ -200,38 +200,53 @@ static ward_status add_children(
     return rc;
 }
 
+static const struct ward__spec *find(
+    const struct ward__spec_entry *entry, const struct ward__spec *spec)
+{
+    for (; entry; entry = entry->next)
+        if (entry->spec.site == spec->site && same(&entry->spec, spec)) return &entry->spec;
+    return NULL;
+}
+
+/* Puts it in front of the list, unless somebody else did meanwhile. */
+static ward_status add(
+    ward_node *node, const struct ward__spec **out, const struct ward__spec *spec)
+{
+    struct ward__spec_entry *first, *entry = ward__alloc_zero(&node->heap, sizeof *entry);
+
+    if (!entry) return WARD_ENOMEM;
+    memcpy(&entry->spec, spec, sizeof *spec);
+    pthread_mutex_lock(&node->tree->specs_lock);
+    first = ward__load(&node->tree->specs);
+    *out = find(first, spec);
+    if (!*out) {
+        entry->next = first;
+        ward__store_rel(&node->tree->specs, entry);
+        *out = &entry->spec;
+        entry = NULL;
+    }
+    pthread_mutex_unlock(&node->tree->specs_lock);
+    ward__free(&node->heap, entry, sizeof *entry);
+    return WARD_OK;
+}
+
 static ward_status intern(ward_node *node, const struct ward__spec **out, const ward_spec *spec,
     ward_site site, int depth)
 {
-    struct ward__spec_entry *entry, *fresh;
+    struct ward__spec whole;
     ward_status rc;
 
     if (!valid(spec) || depth > CHILDREN_DEPTH) return WARD_EINVAL;
-    fresh = ward__alloc_zero(&node->heap, sizeof *fresh);
-    if (!fresh) return WARD_ENOMEM;
-    fill(node, &fresh->spec, spec);
-    fresh->spec.site = site.at;
-    fresh->spec.function = site.function;
-    rc = add_children(node, &fresh->spec, spec, site, depth);
-    if (rc) {
-        ward__free(&node->heap, fresh, sizeof *fresh);
-        return rc;
-    }
-    pthread_mutex_lock(&node->tree->specs_lock);
-    for (entry = node->tree->specs; entry; entry = entry->next)
-        if (same(&entry->spec, &fresh->spec)) break;
-    if (!entry) {
-        fresh->next = node->tree->specs;
-        node->tree->specs = entry = fresh;
-        fresh = NULL;
-    }
-    pthread_mutex_unlock(&node->tree->specs_lock);
-    if (fresh) {
-        free_children(node, &fresh->spec);
-        ward__free(&node->heap, fresh, sizeof *fresh);
-    }
-    *out = &entry->spec;
-    return WARD_OK;
+    memset(&whole, 0, sizeof whole); /* padding as well: specs are compared byte by byte */
+    fill(node, &whole, spec);
+    whole.site = site.at;
+    whole.function = site.function;
+    rc = add_children(node, &whole, spec, site, depth);
+    if (rc) return rc;
+    *out = find(ward__load_acq(&node->tree->specs), &whole);
+    if (!*out) rc = add(node, out, &whole);
+    if (rc || (*out)->children != whole.children) free_children(node, &whole);
+    return rc;
 }
 
 ward_status ward__spec_intern(

@@ -25,10 +25,10 @@ static int64_t later(int64_t now_ns, int64_t in_ns)
     return in_ns >= INT64_MAX - now_ns ? INT64_MAX : now_ns + in_ns;
 }
 
-static void set_phase(ward_node *node, struct ward__slot *slot, enum ward__phase phase)
+static void set_phase(struct ward__here *here, struct ward__slot *slot, enum ward__phase phase)
 {
     ward__store_seq(&slot->phase, (uint8_t)phase);
-    ward__store(&slot->since_ns, ward__clock_ns(node));
+    ward__store(&slot->since_ns, ward__about_now_ns(here));
 }
 
 /* -- starting ---------------------------------------------------------------------------------- */
@@ -40,7 +40,7 @@ static void tell_started(struct ward__here *here, struct ward__slot *slot)
     /* What is armed: start_ms; but a supervisor's next restart, and the stop_ms of one cancelled in
      * its start, stay. */
     if (!slot->supervisor && !slot->marks.asked) ward__alarm_clear_locked(&slot->alarm);
-    set_phase(here->node, slot, WARD__LIVE);
+    set_phase(here, slot, WARD__LIVE);
     if (ward__load(&slot->incarnation) > 1)
         ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_RESTARTED, .slot = slot });
     if (ward__load(&here->node->tree->finders_count)) ward__finders_look_locked(here);
@@ -91,7 +91,7 @@ static void start_supervisor(struct ward__here *here, struct ward__slot *slot)
 {
     ward_status rc = WARD_OK;
 
-    set_phase(here->node, slot, WARD__START);
+    set_phase(here, slot, WARD__START);
     if (ward__load(&slot->incarnation) > 1) rc = ward__supervisor_renew_locked(here, slot);
     if (rc)
         failed_to_start(here, slot, rc);
@@ -123,7 +123,7 @@ void ward__start_locked(struct ward__here *here, struct ward__slot *slot)
         open_for_mail(here, slot);
         return;
     }
-    set_phase(node, slot, WARD__START);
+    set_phase(here, slot, WARD__START);
     if (spec->start)
         ward__alarm_set_locked(node, &slot->alarm, later(ward__clock_ns(node), spec->start_ns));
     if (slot->kind != WARD__THREAD) {
@@ -187,7 +187,7 @@ static void cancel_running(struct ward__here *here, struct ward__slot *slot, boo
     }
     if (!first) return;
     ward__alarm_set_locked(node, &slot->alarm, grace(node, slot, ward__clock_ns(node)));
-    ward__store(&slot->since_ns, ward__clock_ns(node));
+    ward__store(&slot->since_ns, ward__about_now_ns(here));
     end_wait(here, slot);
     ward__cancel_children_locked(here, slot);
 }
@@ -255,7 +255,7 @@ static void childless(struct ward__here *here, struct ward__slot *slot)
         return;
     }
     if (ward__load(&slot->phase) != WARD__ENDING) return;
-    set_phase(here->node, slot, WARD__FINISH);
+    set_phase(here, slot, WARD__FINISH);
     if (slot->marks.quarantined) {
         ward__finished_locked(here, slot);
         return;
@@ -309,7 +309,7 @@ static void keep_for_restart(struct ward__here *here, struct ward__slot *slot)
     ward_node *node = here->node;
 
     ward__watches_tell_locked(here, slot, false);
-    set_phase(node, slot, WARD__BETWEEN);
+    set_phase(here, slot, WARD__BETWEEN);
     if (ward__load(&slot->spec)->discard_on_restart) {
         /* Those who asked or wait for room may try again: the ref lives on. */
         ward__evict(here, slot, WARD_EUNAVAIL);
@@ -336,7 +336,7 @@ static void judge_static(struct ward__here *here, struct ward__slot *slot, struc
     if (plan->children[place].state != WARD__CHILD_ENDED)
         keep_for_restart(here, slot);
     else
-        set_phase(here->node, slot, WARD__BETWEEN); /* until FORGET */
+        set_phase(here, slot, WARD__BETWEEN); /* until FORGET */
     ward__step_locked(here, sup);
 }
 
@@ -403,7 +403,7 @@ static void supervisor_over(struct ward__here *here, struct ward__slot *slot)
                                     .slot = slot,
                                     .reason = sup->reason,
                                     .status = sup->status });
-    set_phase(here->node, slot, WARD__FINISH);
+    set_phase(here, slot, WARD__FINISH);
     ward__finished_locked(here, slot);
 }
 
@@ -489,7 +489,7 @@ static bool over(
     bool none;
 
     ward__tree_lock(node);
-    set_phase(node, slot, WARD__ENDING);
+    set_phase(here, slot, WARD__ENDING);
     if (slot->marks.late && reason != WARD_BY_FAILURE) {
         reason = WARD_BY_FAILURE;
         status = WARD_ETIMEDOUT;
@@ -507,7 +507,7 @@ static bool over(
     if (!slot->marks.asked) ward__alarm_clear_locked(&slot->alarm);
     ward__cancel_children_locked(here, slot);
     none = slot->children == 0 && ward__load(&slot->phase) == WARD__ENDING;
-    if (none) set_phase(node, slot, WARD__FINISH);
+    if (none) set_phase(here, slot, WARD__FINISH);
     ward__tree_unlock(node);
     return none;
 }

@@ -79,7 +79,7 @@ struct ward__alarm_entry {
 struct ward__tree {
     pthread_mutex_t lock;
     pthread_cond_t quiet; /* the root has no children any more */
-    struct ward__spec_entry *specs;
+    struct ward__spec_entry *_Atomic specs; /* grows in front, under its lock; freed at the end */
     pthread_mutex_t specs_lock;
     /* Cold timers: a binary heap; place 0 is not used. */
     struct ward__alarm_entry *alarms;
