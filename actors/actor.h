@@ -197,7 +197,7 @@ struct ward__slot {
     uint16_t wheel_of; /* level and place */
     uint16_t wheel_worker; /* changes only while it is in none */
     /* The run queue's. */
-    uint32_t queue_next;
+    uint32_t queue_next, queue_prev;
     /* Under the tree lock. */
     _Atomic uint32_t parent;
     uint32_t child, next, prev; /* 0: none; slot 0 is nobody, the root is 1 */

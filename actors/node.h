@@ -53,7 +53,8 @@ struct ward__worker {
     /* Its thread's. */
     _Atomic uint32_t last_in;
     uint32_t head, tail, last_in_row;
-    _Atomic uint32_t queued; /* in last_in, the queue, and not the inbox */
+    uint32_t fresh, fresh_oldest, fresh_count, fresh_row, queue_row;
+    _Atomic uint32_t queued; /* in the queue and in `fresh` */
     uint32_t slices, tick_seen, tick_measured, share_after;
     int64_t now_ns, message_ns; /* read at slices; smoothed cost of a message */
     struct ward__magazines magazines;

@@ -3,11 +3,13 @@
  * scheduler.c - who runs next. Flow 4 of 8.
  *
  * A message makes its receiver runnable on the sender's worker, in the last-in slot (the receiver
- * runs next, with the message still in the cache), 16 times in a row at most. A body stays on the
- * worker that first ran it; handlers, and bodies that have not run yet, may go anywhere. Private
+ * runs next, with the message still in the cache), 16 times in a row at most. One that is to begin
+ * or to end goes before the queue, newest first: so a tree of actors grows in depth, a few at a
+ * time, and not in breadth, all at once; 1024 in a row at most. A body stays on the worker that
+ * first ran it; handlers, and bodies that have not run yet, may go anywhere. Private
  * queues are touched by their worker's thread only; all others go through its inbox. An idle
  * worker says so in a mask, and a busy one gives it a batch between two slices: always of actors
- * that have never run, of others only when its messages are coarse, because crossing cores costs
+ * that have never run, the oldest first, of others only when its messages are coarse, because crossing cores costs
  * more than a microsecond of work. One runnable actor is never worth a wake.
  *
  * Lost wake-ups: a sleeper sets its bit in `sleeping`, then looks at its inbox; who fills an inbox
@@ -21,6 +23,8 @@
 
 enum {
     LAST_IN_ROW = 16,
+    FRESH_ROW = 1024,
+    QUEUE_ROW = 64, /* then */
     SPIN_NS = 50000,
     COARSE_NS = 1000, /* a message; below it, sharing costs more than it gives */
     GIVE_MAX = 64,
@@ -61,6 +65,40 @@ static void to_queue(ward_node *node, struct ward__worker *worker, struct ward__
         worker->head = index;
     worker->tail = index;
     ward__bump(&worker->queued, 1);
+}
+
+static void to_fresh(ward_node *node, struct ward__worker *worker, struct ward__slot *slot)
+{
+    uint32_t index = ward__index(node, slot);
+
+    slot->queue_next = worker->fresh;
+    slot->queue_prev = 0;
+    if (worker->fresh)
+        ward__slot(node, worker->fresh)->queue_prev = index;
+    else
+        worker->fresh_oldest = index;
+    worker->fresh = index;
+    worker->fresh_count++;
+    ward__bump(&worker->queued, 1);
+}
+
+/* The newest, or the oldest. */
+static struct ward__slot *from_fresh(ward_node *node, struct ward__worker *worker, bool newest)
+{
+    struct ward__slot *slot = ward__slot(node, newest ? worker->fresh : worker->fresh_oldest);
+
+    if (newest)
+        worker->fresh = slot->queue_next;
+    else
+        worker->fresh_oldest = slot->queue_prev;
+    if (--worker->fresh_count == 0)
+        worker->fresh = worker->fresh_oldest = 0;
+    else if (newest)
+        ward__slot(node, worker->fresh)->queue_prev = 0;
+    else
+        ward__slot(node, worker->fresh_oldest)->queue_next = 0;
+    ward__bump(&worker->queued, (uint32_t)-1);
+    return slot;
 }
 
 static void to_pool(ward_node *node, struct ward__slot *slot);
@@ -106,7 +144,7 @@ void ward__schedule_as(struct ward__here *here, struct ward__slot *slot, enum wa
     if (!mine || (!movable(slot) && ward__load(&slot->home) != mine->index)) {
         to_inbox(node, choose(node, slot), slot);
     } else if (ward__load(&slot->phase) != WARD__LIVE) {
-        to_queue(node, mine, slot);
+        to_fresh(node, mine, slot);
     } else {
         uint32_t before = ward__load(&mine->last_in);
         ward__store(&mine->last_in, ward__index(node, slot));
@@ -166,13 +204,19 @@ static struct ward__slot *pop(ward_node *node, struct ward__worker *worker)
 {
     uint32_t index = ward__load(&worker->last_in);
 
-    if (index && (worker->last_in_row++ < LAST_IN_ROW || !worker->head)) {
+    if (index && (worker->last_in_row++ < LAST_IN_ROW || ward__load(&worker->queued) == 0)) {
         ward__store(&worker->last_in, 0);
         return ward__slot(node, index);
     }
     worker->last_in_row = 0;
     index = worker->head;
+    if (worker->fresh && (!index || worker->fresh_row < FRESH_ROW)) {
+        worker->fresh_row++;
+        return from_fresh(node, worker, true);
+    }
     if (!index) return NULL;
+    if (worker->fresh_row >= FRESH_ROW && ++worker->queue_row >= QUEUE_ROW)
+        worker->fresh_row = worker->queue_row = 0;
     worker->head = ward__slot(node, index)->queue_next;
     if (!worker->head) worker->tail = 0;
     ward__bump(&worker->queued, (uint32_t)-1);
@@ -185,15 +229,28 @@ static bool shareable(const struct ward__worker *worker, const struct ward__slot
     return worker->message_ns >= COARSE_NS || ward__load(&slot->phase) != WARD__LIVE;
 }
 
-/* Gives up to half of what may move to an idle worker. */
-static uint32_t give(ward_node *node, struct ward__worker *worker, struct ward__worker *to)
+/* Gives the older half of those that are to begin. */
+static uint32_t give_fresh(ward_node *node, struct ward__worker *worker, struct ward__worker *to)
 {
-    uint32_t all = ward__load(&worker->queued), give = all / 2 + (all & 1), given = 0, kept = 0;
+    uint32_t given = 0, most = (worker->fresh_count + 1) / 2;
+
+    for (; given < most && given < GIVE_MAX; given++) {
+        struct ward__slot *slot = ward__slot(node, worker->fresh_oldest);
+        if (!movable(slot)) break;
+        to_inbox(node, to, from_fresh(node, worker, false));
+    }
+    return given;
+}
+
+/* Gives up to half of what may move of the queue. */
+static uint32_t give_queue(ward_node *node, struct ward__worker *worker, struct ward__worker *to)
+{
+    uint32_t fresh = worker->fresh_count, all = ward__load(&worker->queued) - fresh, give = all / 2 + (all & 1), given = 0, kept = 0;
     uint32_t index = worker->head, last = worker->tail;
 
     if (give > GIVE_MAX) give = GIVE_MAX;
     worker->head = worker->tail = 0;
-    ward__store(&worker->queued, 0);
+    ward__store(&worker->queued, fresh);
     while (index && given < give && kept + given < LOOK_MAX) {
         struct ward__slot *slot = ward__slot(node, index);
         index = slot->queue_next;
@@ -225,7 +282,7 @@ static void share(ward_node *node, struct ward__worker *worker)
         return; /* it runs that one itself */
     if (worker->share_after > worker->slices) return; /* looked lately, in vain */
     struct ward__worker *to = &node->workers[__builtin_ctzll(hungry)];
-    if (give(node, worker, to))
+    if (give_fresh(node, worker, to) || give_queue(node, worker, to))
         (void)ward__and_seq(&node->hungry, ~bit(to));
     else
         worker->share_after = worker->slices + 16;
