@@ -125,13 +125,20 @@ struct ward__here {
     struct ward__magazines *magazines; /* NULL: none */
 };
 
+/* How a behaviour ended. */
+struct ward__outcome {
+    ward_reason reason;
+    ward_status status;
+};
+
 /* What the supervision layer does for the actors' layer. */
 struct ward__tree_ops {
     /* .start has returned well, or there is none. */
     void (*started)(struct ward__here *here, struct ward__slot *slot);
-    /* The behaviour is over. True: there are no children left to wait for, finish now. */
+    /* The behaviour is over. True: there are no children left to wait for, finish now. bare: the
+     * actor has nothing to clean up, so that is done as well. */
     bool (*over)(
-        struct ward__here *here, struct ward__slot *slot, ward_reason reason, ward_status status);
+        struct ward__here *here, struct ward__slot *slot, struct ward__outcome outcome, bool bare);
     /* Clean-up has run; the incarnation is over. */
     void (*finished)(struct ward__here *here, struct ward__slot *slot);
     /* An incarnation's monitors and timers. */

@@ -53,6 +53,15 @@ static ward_reason reason_of(const struct ward__slot *slot, ward_status rc)
     return rc >= 0 || rc == WARD_EABANDONED ? WARD_BY_RETURN : WARD_BY_FAILURE;
 }
 
+/* Its end runs no code of the user's and releases nothing that others may see. */
+static bool is_bare(const struct ward__slot *slot)
+{
+    const struct ward__inc *inc = slot->inc;
+
+    if (ward__load(&slot->spec)->cleanup || ward__load(&slot->box.kept)) return false;
+    return !inc || !(inc->deferred_count || inc->kept_count || inc->blobs_count || inc->blocks);
+}
+
 /* The behaviour is over; the message in hand with it. */
 static void over(struct ward__thread *thread, ward_self *self, ward_reason reason, ward_status rc)
 {
@@ -63,7 +72,8 @@ static void over(struct ward__thread *thread, ward_self *self, ward_reason reaso
     ward__hand_end(&here, self, WARD_ENOREPLY);
     if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
     self->answer = NULL;
-    if (here.node->ops->over(&here, slot, reason, rc)) ward__finish(thread, slot);
+    struct ward__outcome outcome = { reason, rc };
+    if (here.node->ops->over(&here, slot, outcome, is_bare(slot))) ward__finish(thread, slot);
 }
 
 static void end_by(struct ward__thread *thread, ward_self *self, ward_status rc)
@@ -194,8 +204,7 @@ static void slice_of_handler(struct ward__thread *thread, struct ward__slot *slo
     uint32_t tick = ward__load(&here.node->tick), n = 0;
     uint32_t most = worker && worker->message_ns < LIGHT_NS ? LONG_SLICE : WARD__SLICE;
     bool again = true;
-    bool measure =
-        worker && (worker->slices % MEASURE_EVERY == 0 || worker->tick_measured != tick);
+    bool measure = worker && (worker->slices % MEASURE_EVERY == 0 || worker->tick_measured != tick);
     int64_t began = measure ? ward__clock_ns(here.node) : 0;
 
     ward__self_init(self, here.node, thread, slot);
@@ -404,7 +413,9 @@ void ward__end_thread(struct ward__thread *thread, struct ward__slot *slot, ward
     ward__hand_end(&here, self, WARD_ENOREPLY);
     if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
     self->answer = NULL;
-    bool finish = here.node->ops->over(&here, slot, reason, rc) || wait_for_finish(thread, slot);
+    struct ward__outcome outcome = { reason, rc };
+    bool finish =
+        here.node->ops->over(&here, slot, outcome, false) || wait_for_finish(thread, slot);
     ward__thread_of(thread->node, slot, NULL);
     if (finish) ward__finish(thread, slot);
 }

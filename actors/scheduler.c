@@ -6,10 +6,10 @@
  * runs next, with the message still in the cache), 16 times in a row at most. One that is to begin
  * or to end goes before the queue, newest first: so a tree of actors grows in depth, a few at a
  * time, and not in breadth, all at once; 1024 in a row at most. A body stays on the worker that
- * first ran it; handlers, and bodies that have not run yet, may go anywhere. Private
- * queues are touched by their worker's thread only; all others go through its inbox. An idle
- * worker says so in a mask, and a busy one gives it a batch between two slices: always of actors
- * that have never run, the oldest first, of others only when its messages are coarse, because crossing cores costs
+ * first ran it; handlers, and bodies that have not run yet, may go anywhere. Private queues are
+ * touched by their worker's thread only; all others go through its inbox. An idle worker says so
+ * in a mask, and a busy one gives it a batch between two slices: always of actors that have never
+ * run, the oldest first, of others only when its messages are coarse, because crossing cores costs
  * more than a microsecond of work. One runnable actor is never worth a wake.
  *
  * Lost wake-ups: a sleeper sets its bit in `sleeping`, then looks at its inbox; who fills an inbox
@@ -245,7 +245,8 @@ static uint32_t give_fresh(ward_node *node, struct ward__worker *worker, struct 
 /* Gives up to half of what may move of the queue. */
 static uint32_t give_queue(ward_node *node, struct ward__worker *worker, struct ward__worker *to)
 {
-    uint32_t fresh = worker->fresh_count, all = ward__load(&worker->queued) - fresh, give = all / 2 + (all & 1), given = 0, kept = 0;
+    uint32_t fresh = worker->fresh_count, all = ward__load(&worker->queued) - fresh,
+             give = all / 2 + (all & 1), given = 0, kept = 0;
     uint32_t index = worker->head, last = worker->tail;
 
     if (give > GIVE_MAX) give = GIVE_MAX;

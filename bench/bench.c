@@ -140,7 +140,8 @@ static int usage(FILE *out)
         const struct bench_work *work = &WORKS[i];
         (void)fprintf(out, "  %-10s %s", work->name, work->takes);
         if (work->count[0]) (void)fprintf(out, " (%" PRId64, work->count[0]);
-        if (work->count[1]) (void)fprintf(out, "%s%" PRId64, work->count[0] ? " " : " (", work->count[1]);
+        if (work->count[1])
+            (void)fprintf(out, "%s%" PRId64, work->count[0] ? " " : " (", work->count[1]);
         (void)fputs(work->count[0] || work->count[1] ? ")\n" : "\n", out);
     }
     return out == stdout ? 0 : 2;

@@ -10,12 +10,12 @@
 #include <ward/ward.h>
 
 struct bench_args {
-    const char *name;   /* as given, with -body */
-    int64_t count[2];   /* the numbers after the name, or their defaults */
-    bool bodies;        /* -body: fibers where there is a choice */
-    uint32_t cap;       /* of mailboxes; 0: ward's default, 1024 */
+    const char *name; /* as given, with -body */
+    int64_t count[2]; /* the numbers after the name, or their defaults */
+    bool bodies; /* -body: fibers where there is a choice */
+    uint32_t cap; /* of mailboxes; 0: ward's default, 1024 */
     const char *server; /* rtt, oneway: a node to link to */
-    double began;       /* bench_begin */
+    double began; /* bench_begin */
 };
 
 struct bench_work {

@@ -154,11 +154,11 @@ ward_status bench_ring(ward_self *self)
     ward_ref first, one, previous;
 
     begin_here(self);
-    first = previous = bench_spawn(self, args, hop, hop_body,
-        (ward_spec){ .state_bytes = sizeof(ward_ref) });
+    first = previous =
+        bench_spawn(self, args, hop, hop_body, (ward_spec){ .state_bytes = sizeof(ward_ref) });
     for (int64_t i = 1; i < args->count[0]; i++, previous = one) {
-        one = bench_spawn(self, args, hop, hop_body,
-            (ward_spec){ .state_bytes = sizeof(ward_ref) });
+        one =
+            bench_spawn(self, args, hop, hop_body, (ward_spec){ .state_bytes = sizeof(ward_ref) });
         bench_ok(ward_send(self, previous, &BENCH_REF, &one), "send");
     }
     bench_ok(ward_send(self, previous, &BENCH_REF, &first), "send");
@@ -209,8 +209,8 @@ static ward_status produce_and_add_up(ward_self *self, int64_t producers, int64_
 
     share = messages / producers;
     expected = share * producers;
-    sink_actor = bench_spawn(self, args, add_up, add_up_body,
-        (ward_spec){ .state_bytes = sizeof(struct sum) });
+    sink_actor = bench_spawn(
+        self, args, add_up, add_up_body, (ward_spec){ .state_bytes = sizeof(struct sum) });
     bench_begin(args);
     for (int64_t i = 0; i < producers; i++)
         (void)bench_spawn(self, args, NULL, produce, (ward_spec){ 0 });
@@ -269,8 +269,8 @@ ward_status bench_fanout(ward_self *self)
     bench_check(sinks != NULL, "memory");
     atomic_store(&left, args->count[0]);
     for (int64_t i = 0; i < args->count[0]; i++)
-        sinks[i] = bench_spawn(self, args, sink, sink_body,
-            (ward_spec){ .state_bytes = sizeof(int64_t) });
+        sinks[i] =
+            bench_spawn(self, args, sink, sink_body, (ward_spec){ .state_bytes = sizeof(int64_t) });
     bench_begin(args);
     (void)bench_spawn(self, args, NULL, source, (ward_spec){ 0 });
     (void)bench_wait(self);
@@ -311,8 +311,8 @@ static void play(ward_self *self, struct player *p, const ward_msg *msg)
     if (!ball) {
         throw_ball(self, p);
     } else if (ball->from >= 0) {
-        bench_ok(ward_send(self, sinks[ball->from], &BALL, &(struct ball){ -1, ball->value }),
-            "send");
+        bench_ok(
+            ward_send(self, sinks[ball->from], &BALL, &(struct ball){ -1, ball->value }), "send");
     } else {
         bench_check(ball->value == p->got, "the number that came back");
         if (++p->got < args->count[1])

@@ -25,8 +25,7 @@ static ward_status count_frames(ward_self *self, const ward_msg *msg)
 
     bench_check(frame && frame->payload.count == PAYLOAD, "frame");
     ++*count;
-    return ward_reply(
-        self, msg, &BENCH_FRAME, &(struct bench_frame){ *count, frame->payload });
+    return ward_reply(self, msg, &BENCH_FRAME, &(struct bench_frame){ *count, frame->payload });
 }
 
 ward_status bench_server(ward_self *self)
@@ -51,8 +50,8 @@ static ward_ref connect_to(ward_self *self, const struct bench_args *args)
 
     url_of(url, sizeof url, args);
     bench_ok(ward_connect(ward_node_of(self), url, NULL), "connect");
-    bench_ok(ward_find(self, &echo, "bench-server:/main/echo", ward_in_ms(self, CONNECT_MS)),
-        "find");
+    bench_ok(
+        ward_find(self, &echo, "bench-server:/main/echo", ward_in_ms(self, CONNECT_MS)), "find");
     return echo;
 }
 

@@ -43,8 +43,8 @@ static ward_status client(ward_self *self)
     const ward_msg *msg;
 
     for (int64_t i = 0; i < args->count[1] / args->count[0]; i++) {
-        bench_ok(ward_ask(self, &msg, server_actor, &BENCH_NUMBER, &i, ward_in_ms(self, ASK_MS)),
-            "ask");
+        bench_ok(
+            ward_ask(self, &msg, server_actor, &BENCH_NUMBER, &i, ward_in_ms(self, ASK_MS)), "ask");
         bench_check(*(const int64_t *)ward_value(msg, &BENCH_NUMBER) == i + 1, "answer");
     }
     if (atomic_fetch_sub(&left, 1) == 1) bench_done(self, main_actor, 0);
@@ -172,8 +172,8 @@ ward_status bench_cascade(ward_self *self)
     actors = 1 + args->count[0] + args->count[0] * args->count[1];
     atomic_store(&left, actors);
     bench_begin(args);
-    root = bench_spawn(self, args, nothing, root_start,
-        (ward_spec){ .start = args->bodies ? NULL : root_start });
+    root = bench_spawn(
+        self, args, nothing, root_start, (ward_spec){ .start = args->bodies ? NULL : root_start });
     (void)bench_wait(self);
     (void)snprintf(extra, sizeof extra, "build_s=%.3f", bench_seconds(args));
     bench_begin(args);

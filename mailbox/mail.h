@@ -124,7 +124,8 @@ static inline void ward__mail_set(struct ward_msg *mail, uint32_t set, uint32_t 
 
 /* magazines may be NULL: slower, for threads that have none. 0: no memory. */
 uint32_t ward__mail_get_slow(struct ward__pool *pool, struct ward__magazines *magazines);
-void ward__mail_put_slow(struct ward__pool *pool, struct ward__magazines *magazines, uint32_t index);
+void ward__mail_put_slow(
+    struct ward__pool *pool, struct ward__magazines *magazines, uint32_t index);
 
 static inline uint32_t ward__mail_get(struct ward__pool *pool, struct ward__magazines *magazines)
 {

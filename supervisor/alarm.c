@@ -58,8 +58,7 @@ static void sink(struct ward__tree *tree, uint32_t place)
     for (;;) {
         uint32_t child = place * 2;
         if (child > tree->alarms_count) break;
-        if (child < tree->alarms_count &&
-            tree->alarms[child + 1].at_ns < tree->alarms[child].at_ns)
+        if (child < tree->alarms_count && tree->alarms[child + 1].at_ns < tree->alarms[child].at_ns)
             child++;
         if (tree->alarms[child].at_ns >= entry.at_ns) break;
         put(tree, place, tree->alarms[child]);

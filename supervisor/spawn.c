@@ -87,8 +87,7 @@ static void unmake_supervisor(ward_node *node, struct ward__slot *slot)
 }
 
 /* The parts of a slot that say nothing of a former use. */
-static void reset(
-    struct ward__here *here, struct ward__slot *slot, const struct ward__spec *spec)
+static void reset(struct ward__here *here, struct ward__slot *slot, const struct ward__spec *spec)
 {
     ward_node *node = here->node;
     uint32_t home = ward__add(&node->next_home, 1) % node->workers_count;

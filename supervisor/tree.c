@@ -57,11 +57,10 @@ static void tell_started(struct ward__here *here, struct ward__slot *slot)
 static void started(struct ward__here *here, struct ward__slot *slot)
 {
     ward_node *node = here->node;
-    const struct ward__spec *spec = ward__load(&slot->spec);
 
-    /* Most actors: nobody waits for the start, and it was not timed. */
-    if (!parent_of(node, slot)->supervisor && !spec->start) {
-        ward__store_seq(&slot->phase, WARD__LIVE);
+    /* Most actors: nobody waits for the start. The alarm of start_ms finds it LIVE. */
+    if (!parent_of(node, slot)->supervisor) {
+        set_phase(here, slot, WARD__LIVE);
         if (!ward__load_seq(&node->tree->finders_count)) return;
     }
     ward__tree_lock(node);
@@ -468,6 +467,8 @@ void ward__alarmed_locked(struct ward__here *here, struct ward__slot *slot, int6
     if (slot->supervisor) {
         ward__plan_event(&slot->supervisor->plan, WARD__EV_TIMER, 0, WARD__END_NORMAL, now_ns);
         ward__step_locked(here, slot);
+    } else if (!slot->marks.asked && ward__load(&slot->phase) == WARD__LIVE) {
+        return; /* it was set for a start that was in time */
     } else if (!slot->marks.asked && ward__load(&slot->phase) == WARD__START) {
         slot->marks.late = true;
         ward__cancel_locked(here, slot, false);
@@ -482,24 +483,27 @@ void ward__alarmed_locked(struct ward__here *here, struct ward__slot *slot, int6
 
 /* -- what the actors' layer calls -------------------------------------------------------------- */
 
+/* What it says of itself, and what is known better. */
+static void judge_itself(struct ward__slot *slot, struct ward__outcome outcome)
+{
+    if (slot->marks.late && outcome.reason != WARD_BY_FAILURE)
+        outcome = (struct ward__outcome){ WARD_BY_FAILURE, WARD_ETIMEDOUT };
+    if (slot->marks.child_failed && outcome.reason != WARD_BY_FAILURE)
+        outcome = (struct ward__outcome){ WARD_BY_CHILD, WARD_EFAIL };
+    slot->reason = (uint8_t)outcome.reason;
+    slot->status = outcome.status;
+}
+
 static bool over(
-    struct ward__here *here, struct ward__slot *slot, ward_reason reason, ward_status status)
+    struct ward__here *here, struct ward__slot *slot, struct ward__outcome outcome, bool bare)
 {
     ward_node *node = here->node;
+    struct ward__inc *inc = NULL;
     bool none;
 
     ward__tree_lock(node);
     set_phase(here, slot, WARD__ENDING);
-    if (slot->marks.late && reason != WARD_BY_FAILURE) {
-        reason = WARD_BY_FAILURE;
-        status = WARD_ETIMEDOUT;
-    }
-    if (slot->marks.child_failed && reason != WARD_BY_FAILURE) {
-        reason = WARD_BY_CHILD;
-        status = WARD_EFAIL;
-    }
-    slot->reason = (uint8_t)reason;
-    slot->status = status;
+    judge_itself(slot, outcome);
     if (slot->inc) {
         ward__watches_forget_locked(here, slot->inc);
         ward__timers_forget_locked(here, slot->inc);
@@ -508,8 +512,14 @@ static bool over(
     ward__cancel_children_locked(here, slot);
     none = slot->children == 0 && ward__load(&slot->phase) == WARD__ENDING;
     if (none) set_phase(here, slot, WARD__FINISH);
+    if (none && bare) {
+        inc = slot->inc;
+        slot->inc = NULL;
+        ward__finished_locked(here, slot);
+    }
     ward__tree_unlock(node);
-    return none;
+    ward__inc_free(here, inc);
+    return none && !bare;
 }
 
 static void finished(struct ward__here *here, struct ward__slot *slot)
