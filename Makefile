@@ -2,18 +2,19 @@
 #
 # A thin face over CMake and its presets; `make help` lists what there is.
 .POSIX:
-.PHONY: all help deps test demo asan tsan fuzz check soak install clean
+.PHONY: all help deps test demo asan tsan fuzz check soak bench bench-quick install clean
 
 DATA =
 PREFIX = /usr/local
 SECONDS = 60
 ROUNDS = 20
+PEERS = ../shared/peers
 
 all: ## build what is released, in build/release
 	@tools/build release
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | expand -t 12
 
 deps: ## install what is missing (Debian, Ubuntu)
 	@tools/deps
@@ -42,8 +43,14 @@ check: ## all of CI, the format and the lint, here
 soak: ## race, simulation and unit tests of the release build ROUNDS=20 times, until one fails
 	@tools/test release -L '^(race|sim|unit)$$' --repeat until-fail:$(ROUNDS)
 
+bench: ## measure beside the peers in PEERS=dir, 5 rounds; writes docs/performance.md
+	@tools/bench --peers '$(PEERS)'
+
+bench-quick: ## one round with small numbers, nothing is written
+	@tools/bench --quick --peers '$(PEERS)'
+
 install: all ## into PREFIX=/usr/local
 	cmake --install build/release --prefix '$(PREFIX)'
 
 clean: ## remove what the presets built
-	rm -rf build/dev build/release build/asan build/tsan build/cov build/fuzz
+	rm -rf build/dev build/release build/asan build/tsan build/cov build/fuzz build/bench build/peers
