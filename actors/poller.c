@@ -165,7 +165,8 @@ ward_status ward_poll_fd_at(
         cell = ward__wait_begin(&here, self, ward__wait_until(self, by), "poll", at);
         if (watch(poller, fd, want, key_of(ward__index(here.node, self->slot), cell))) {
             rc = ward__wait_end(&here, self, cell);
-            if (rc) (void)epoll_ctl(poller->epoll, EPOLL_CTL_DEL, fd, NULL);
+            /* The fd stays known: another actor may have taken it over meanwhile, and a late event
+             * of this wait finds its cell gone. */
             if (!rc && out) *out = self->slot->wait.answer;
         } else {
             ward__wait_undo(self);

@@ -163,6 +163,44 @@ static void run_ends(ward_self *self)
     close(pair.fd[0]);
 }
 
+/* -- taken over -------------------------------------------------------------------------------- */
+
+static ward_status give_up(ward_self *self)
+{
+    struct pair *pair = ward_arg(self);
+    ward_deadline by = ward_in_ms(self, 100);
+
+    ward__add(&pair->waiting, 1);
+    CHECK_IS(wait_in(self, pair->fd[0], WARD_READABLE, by), WARD_ETIMEDOUT);
+    return WARD_OK;
+}
+
+static ward_status take_over(ward_self *self)
+{
+    struct pair *pair = ward_arg(self);
+
+    ward__add(&pair->waiting, 1);
+    CHECK_IS(wait_in(self, pair->fd[0], WARD_READABLE, ward_in_ms(self, 10000)), WARD_OK);
+    return WARD_OK;
+}
+
+/* The end of the first wait does not end the second one's. */
+static void run_taken_over(ward_self *self)
+{
+    struct pair pair;
+    ward_ref first, second;
+
+    open_pair(&pair);
+    spawn_and_wait(self, &first, give_up, &pair);
+    atomic_store(&pair.waiting, 0);
+    spawn_and_wait(self, &second, take_over, &pair);
+    CHECK_IS(ward_join(self, &first, 1, WARD_FOREVER), WARD_OK);
+    CHECK_IS(write(pair.fd[1], "x", 1), 1);
+    CHECK_IS(ward_join(self, &second, 1, WARD_FOREVER), WARD_OK);
+    close(pair.fd[0]);
+    close(pair.fd[1]);
+}
+
 /* -- a crowd ----------------------------------------------------------------------------------- */
 
 static int threads_now(void)
@@ -224,6 +262,7 @@ static ward_status run(ward_self *self)
 {
     run_talk(self);
     run_ends(self);
+    run_taken_over(self);
     run_crowd(self);
     return WARD_OK;
 }
