@@ -5,12 +5,13 @@
  * A message makes its receiver runnable on the sender's worker, in the last-in slot (the receiver
  * runs next, with the message still in the cache), 16 times in a row at most. One that is to begin
  * or to end goes before the queue, newest first: so a tree of actors grows in depth, a few at a
- * time, and not in breadth, all at once; 1024 in a row at most. A body stays on the worker that
- * first ran it; handlers, and bodies that have not run yet, may go anywhere. Private queues are
- * touched by their worker's thread only; all others go through its inbox. An idle worker says so
- * in a mask, and a busy one gives it a batch between two slices: always of actors that have never
- * run, the oldest first, of others only when its messages are coarse, because crossing cores costs
- * more than a microsecond of work. One runnable actor is never worth a wake.
+ * time, and not in breadth, all at once; 1024 in a row at most, the last of which is the oldest,
+ * which else might never run while others keep coming. A body stays on the worker that first ran
+ * it; handlers, and bodies that have not run yet, may go anywhere. Private queues are touched by
+ * their worker's thread only; all others go through its inbox. An idle worker says so in a mask,
+ * and a busy one gives it a batch between two slices: always of actors that have never run, the
+ * oldest first, of others only when its messages are coarse, because crossing cores costs more
+ * than a microsecond of work. One runnable actor is never worth a wake.
  *
  * Lost wake-ups: a sleeper sets its bit in `sleeping`, then looks at its inbox; who fills an inbox
  * looks at the mask afterwards; both sides sequentially consistent.
@@ -211,8 +212,7 @@ static struct ward__slot *pop(ward_node *node, struct ward__worker *worker)
     worker->last_in_row = 0;
     index = worker->head;
     if (worker->fresh && (!index || worker->fresh_row < FRESH_ROW)) {
-        worker->fresh_row++;
-        return from_fresh(node, worker, true);
+        return from_fresh(node, worker, ++worker->fresh_row % FRESH_ROW != 0);
     }
     if (!index) return NULL;
     if (worker->fresh_row >= FRESH_ROW && ++worker->queue_row >= QUEUE_ROW)

@@ -208,10 +208,65 @@ static ward_status run_limit(ward_self *self)
     return WARD_OK;
 }
 
+/* -- one that waits to begin while others keep coming ------------------------------------------ */
+
+enum { LINKS = 100000 };
+
+struct chain {
+    ward_ref sup;
+    _Atomic uint32_t links;
+    _Atomic bool began;
+};
+
+static ward_status begin_at_last(ward_self *self)
+{
+    atomic_store(&((struct chain *)ward_arg(self))->began, true);
+    return WARD_OK;
+}
+
+static void spawn_in(ward_self *self, struct chain *chain, ward_body *body)
+{
+    ward_ref ref;
+    ward_spec spec = { .body = body, .arg = chain, .restart = WARD_TEMPORARY };
+
+    CHECK_IS(ward_spawn_under(self, &ref, chain->sup, &spec), WARD_OK);
+}
+
+/* Each spawns the next one and ends. */
+static ward_status go_on(ward_self *self)
+{
+    struct chain *chain = ward_arg(self);
+
+    if (ward__add(&chain->links, 1) < LINKS && !atomic_load(&chain->began))
+        spawn_in(self, chain, go_on);
+    return WARD_OK;
+}
+
+static ward_status start_chain(ward_self *self)
+{
+    spawn_in(self, ward_arg(self), begin_at_last);
+    spawn_in(self, ward_arg(self), go_on);
+    return WARD_OK;
+}
+
+static ward_status run_chain(ward_self *self)
+{
+    static struct chain chain;
+    ward_ref ref;
+
+    CHECK_IS(ward_spawn(self, &chain.sup, &(ward_spec){ .strategy = WARD_DYNAMIC }), WARD_OK);
+    CHECK_IS(ward_spawn(self, &ref, &(ward_spec){ .body = start_chain, .arg = &chain }), WARD_OK);
+    while (!atomic_load(&chain.began))
+        CHECK_IS(ward_sleep(self, ward_in_ms(self, 1)), WARD_OK);
+    CHECK(atomic_load(&chain.links) < LINKS);
+    return WARD_OK;
+}
+
 int main(void)
 {
     check_begin("spawn");
     CHECK_IS(ward_run(run_lives, &(ward_opts){ .workers = 2 }), WARD_OK);
     CHECK_IS(ward_run(run_limit, &(ward_opts){ .workers = 2, .actors_max = LIMIT }), WARD_OK);
+    CHECK_IS(ward_run(run_chain, &(ward_opts){ .workers = 1 }), WARD_OK);
     return check_end();
 }
