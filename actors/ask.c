@@ -195,6 +195,7 @@ ward_status ward_send_by_at(ward_self *self, ward_ref to, const ward_type *type,
     if (self->kind == WARD__SELF_OUTSIDE) return WARD_ESTATE;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     rc = wait_for(&here, self, &request, by);
+    ward__waited(&here, self);
     ward__leave(self);
     return rc;
 }
@@ -225,6 +226,7 @@ ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
         self->slot->wait.answer = 0;
         *answer = self->answer;
     }
+    ward__waited(&here, self);
     ward__leave(self);
     return rc;
 }

@@ -422,6 +422,11 @@ void ward__signal_put(
     struct ward__here *here, struct ward__slot *slot, struct ward__signal *signal);
 /* Frees what ward_textf made since the last wait. */
 void ward__texts_free(struct ward__here *here, ward_self *self);
+/* The same at the end of a call that waits; a handler's last until it returns. */
+static inline void ward__waited(struct ward__here *here, ward_self *self)
+{
+    if (ward__unlikely(self->inc && self->waits)) ward__texts_free(here, self);
+}
 /* An incarnation's end, on the thread that runs it. */
 void ward__finish(struct ward__thread *thread, struct ward__slot *slot);
 void ward__inc_free(struct ward__here *here, struct ward__inc *inc);

@@ -173,6 +173,7 @@ ward_status ward_poll_fd_at(
             rc = WARD_EINVAL;
         }
     }
+    ward__waited(&here, self);
     ward__leave(self);
     return rc;
 }

@@ -21,6 +21,7 @@ ward_status ward_sleep_at(ward_self *self, ward_deadline by, const char *at)
     }
     /* The question's deadline came first. */
     if (!rc && until < by.ns) rc = WARD_ETIMEDOUT;
+    ward__waited(&here, self);
     ward__leave(self);
     return rc;
 }

@@ -241,6 +241,7 @@ ward_status ward_find_at(
     } else {
         search.until_ns = ward__wait_until(self, by);
         rc = local ? find_local(&here, self, out, &search) : find_remote(&here, self, out, &search);
+        ward__waited(&here, self);
     }
     ward__leave(self);
     return rc;

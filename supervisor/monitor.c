@@ -344,6 +344,7 @@ ward_status ward_join_at(
         rc = join.watches ? wait_for_ends(&here, self, &join, by, at) : WARD_ENOMEM;
         if (join.watches) (void)ward__resize(self, &here, join.watches, 0);
     }
+    ward__waited(&here, self);
     ward__leave(self);
     return rc;
 }

@@ -422,8 +422,9 @@ WARD_API ward_deadline ward_deadline_of(const ward_self *self, const ward_msg *m
 WARD_CHECKED ward_status ward_keep(ward_self *self, ward_msg **out, const ward_msg *msg);
 WARD_API void ward_drop(ward_self *self, ward_msg *kept);
 
-/* Text for the next call, lent until the handler returns or the body waits. NULL for no memory:
- * what takes it as a text value then answers WARD_ENOMEM, so it need not be checked. */
+/* Text for the next call, lent until the handler returns, or the next call of a body that waits
+ * does. NULL for no memory: what takes it as a text value then answers WARD_ENOMEM, so it need
+ * not be checked. */
 WARD_API const char *ward_textf(ward_self *self, const char *fmt, ...) WARD_PRINTF(2, 3);
 
 /* Blobs: yours until ward_blob_drop or the end of the incarnation; one inside a message, until

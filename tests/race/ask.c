@@ -194,9 +194,38 @@ static ward_status run(ward_self *self)
     return WARD_OK;
 }
 
+/* -- texts for questions ----------------------------------------------------------------------- */
+
+enum { TEXTS = 4000, TEXTS_BYTES = 1 << 20 };
+
+static ward_status say_it_again(ward_self *self, const ward_msg *msg)
+{
+    static const ward_type SAID = WARD_TYPE_TEXT("said");
+
+    return ward_reply(self, msg, &SAID, ward_text(msg));
+}
+
+/* A client never receives: what it made for one question must be gone by the next. */
+static ward_status run_texts(ward_self *self)
+{
+    static const ward_type SAY = WARD_TYPE_TEXT("say");
+    const ward_msg *answer;
+    ward_ref ref;
+    ward_status rc = ward_spawn(self, &ref, &(ward_spec){ .handle = say_it_again });
+
+    for (int i = 0; !rc && i < TEXTS; i++)
+        rc = ward_ask(self, &answer, ref, &SAY, ward_textf(self, "%0900d", i), WARD_FOREVER);
+    CHECK_IS(rc, WARD_OK);
+    for (int i = 0; !rc && i < TEXTS; i++)
+        rc = ward_textf(self, "%0900d", i) ? ward_sleep(self, WARD_NOW) : WARD_ENOMEM;
+    CHECK_IS(rc, WARD_OK);
+    return WARD_OK;
+}
+
 int main(void)
 {
     check_begin("ask");
     CHECK_IS(ward_run(run, &(ward_opts){ .workers = 2 }), WARD_OK);
+    CHECK_IS(ward_run(run_texts, &(ward_opts){ .workers = 1, .bytes_max = TEXTS_BYTES }), WARD_OK);
     return check_end();
 }
