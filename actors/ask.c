@@ -321,7 +321,9 @@ static ward_status forward_local(struct ward__here *here, uint32_t self, struct 
         ward__value_of(mail->type, ward__mail_block(mail)), ward__asks(mail) ? &token : NULL);
 
     if (rc) return rc;
-    if (ward__asks(mail) && token.asker < WARD__REMOTE) {
+    /* Its asker may ask another question by now, and this actor hold that one, too. */
+    if (ward__asks(mail) && token.asker < WARD__REMOTE &&
+        ward__load_acq(&ward__slot(here->node, token.asker)->wait.cell) == token.cell) {
         uint32_t me = self;
         holder = &ward__slot(here->node, token.asker)->wait.holder;
         (void)ward__cas(holder, &me, to); /* unless it waits for something else by now */

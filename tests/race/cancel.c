@@ -205,6 +205,51 @@ static void chains(ward_self *self, struct world *world)
         world->abandoned_sleeps);
 }
 
+/* -- a late forward ---------------------------------------------------------------------------- */
+
+static ward_status ask_twice(ward_self *self)
+{
+    const ward_msg *answer;
+    ward_ref middle = world_of(self)->middle;
+
+    CHECK_IS(ward_ask(self, &answer, middle, &WORK, NULL, ward_in_ms(self, 20)), WARD_ETIMEDOUT);
+    CHECK_IS(ward_ask(self, &answer, middle, &WORK, NULL, WARD_FOREVER), WARD_ECANCELED);
+    return WARD_OK;
+}
+
+/* Passes the first question on while it has the second one in hand. */
+static ward_status pass_on_late(ward_self *self)
+{
+    struct world *world = world_of(self);
+    const ward_msg *msg;
+    ward_msg *first;
+    ward_status rc = ward_receive(self, &msg, WARD_FOREVER);
+
+    if (!rc) rc = ward_keep(self, &first, msg);
+    if (!rc) rc = ward_receive(self, &msg, WARD_FOREVER);
+    if (!rc) rc = ward_forward(self, world->last, first);
+    CHECK_IS(rc, WARD_OK);
+    ward__add(&world->waits, 1);
+    CHECK_IS(ward_sleep(self, ward_in_ms(self, 10000)), WARD_EABANDONED);
+    return WARD_OK;
+}
+
+/* The asker waits for an answer to the second one, and its cancel must find who has that. */
+static void late_forward(ward_self *self, struct world *world)
+{
+    uint32_t waits = atomic_load(&world->waits);
+    ward_ref both[2];
+
+    world->last = begin(self, (ward_spec){ .handle = be_busy }, world);
+    world->middle = both[0] = begin(self, (ward_spec){ .body = pass_on_late }, world);
+    both[1] = begin(self, (ward_spec){ .body = ask_twice }, world);
+    while (atomic_load(&world->waits) == waits)
+        CHECK_IS(ward_sleep(self, ward_in_ms(self, 1)), WARD_OK);
+    ward_cancel(self, both[1]);
+    CHECK_IS(ward_join(self, both, 2, WARD_FOREVER), WARD_OK);
+    ward_cancel(self, world->last);
+}
+
 static ward_status run(ward_self *self)
 {
     static struct world world;
@@ -219,6 +264,7 @@ static ward_status run(ward_self *self)
     CHECK_IS(ward_send(self, world.full, &WORK, NULL), WARD_OK);
     storm(self, &world);
     chains(self, &world);
+    late_forward(self, &world);
     close(fds[0]);
     close(fds[1]);
     return WARD_OK;
