@@ -262,11 +262,34 @@ static ward_status run_chain(ward_self *self)
     return WARD_OK;
 }
 
+/* -- oneself ----------------------------------------------------------------------------------- */
+
+static ward_status find_oneself(ward_self *self)
+{
+    const char *const paths[] = { "/main/me", "../me" };
+    ward_ref ref = { 0 };
+
+    for (size_t i = 0; i < WARD_COUNT(paths); i++) {
+        CHECK_IS(ward_find(self, &ref, paths[i], ward_in_ms(self, 1000)), WARD_OK);
+        CHECK(ward_same(ref, ward_me(self)));
+    }
+    return WARD_OK;
+}
+
+static ward_status run_oneself(ward_self *self)
+{
+    ward_ref ref;
+
+    CHECK_IS(ward_spawn(self, &ref, &(ward_spec){ .name = "me", .body = find_oneself }), WARD_OK);
+    return ward_join(self, &ref, 1, WARD_FOREVER);
+}
+
 int main(void)
 {
     check_begin("spawn");
     CHECK_IS(ward_run(run_lives, &(ward_opts){ .workers = 2 }), WARD_OK);
     CHECK_IS(ward_run(run_limit, &(ward_opts){ .workers = 2, .actors_max = LIMIT }), WARD_OK);
     CHECK_IS(ward_run(run_chain, &(ward_opts){ .workers = 1 }), WARD_OK);
+    CHECK_IS(ward_run(run_oneself, NULL), WARD_OK);
     return check_end();
 }
