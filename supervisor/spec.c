@@ -45,6 +45,7 @@ static bool valid(const ward_spec *spec)
     if (spec->children.count > 0 && !spec->children.at) return false;
     if (spec->idle_ms && !spec->handle) return false; /* a body has the argument of ward_receive */
     if (spec->arg_bytes && !spec->arg) return false;
+    if (spec->arg_bytes > PTRDIFF_MAX || spec->state_bytes > PTRDIFF_MAX) return false;
     if (spec->restarts_max > WARD__RESTARTS_MAX && spec->restarts_max != WARD_UNLIMITED)
         return false;
     if (spec->children.count > 0 || spec->strategy == WARD_DYNAMIC)

@@ -284,6 +284,20 @@ static ward_status run_oneself(ward_self *self)
     return ward_join(self, &ref, 1, WARD_FOREVER);
 }
 
+/* -- sizes that cannot be ---------------------------------------------------------------------- */
+
+static ward_status run_sizes(ward_self *self)
+{
+    ward_ref ref;
+    char byte = 0;
+    ward_spec spec = { .body = wait_for_end, .state_bytes = SIZE_MAX - 64 };
+
+    CHECK_IS(ward_spawn_at(self, &ref, &spec, WARD_HERE), WARD_EINVAL);
+    spec = (ward_spec){ .body = wait_for_end, .arg = &byte, .arg_bytes = SIZE_MAX - 4 };
+    CHECK_IS(ward_spawn_at(self, &ref, &spec, WARD_HERE), WARD_EINVAL);
+    return WARD_OK;
+}
+
 int main(void)
 {
     check_begin("spawn");
@@ -291,5 +305,6 @@ int main(void)
     CHECK_IS(ward_run(run_limit, &(ward_opts){ .workers = 2, .actors_max = LIMIT }), WARD_OK);
     CHECK_IS(ward_run(run_chain, &(ward_opts){ .workers = 1 }), WARD_OK);
     CHECK_IS(ward_run(run_oneself, NULL), WARD_OK);
+    CHECK_IS(ward_run(run_sizes, NULL), WARD_OK);
     return check_end();
 }
