@@ -486,10 +486,14 @@ static inline int64_t ward__wheel_next_ns(const struct ward__worker *worker)
 
 int64_t ward__clock_ns(const ward_node *node); /* virtual when simulated */
 uint64_t ward__clock_tick(const ward_node *node, int64_t ns); /* ms since open, rounded up */
-/* When this worker last looked, a tick ago at most: for what is only shown. */
+/* When this worker last looked, if that was in this tick: for what is only shown. A turn may have
+ * run for seconds since. */
 static inline int64_t ward__about_now_ns(const struct ward__here *here)
 {
-    return here->worker ? here->worker->now_ns : ward__clock_ns(here->node);
+    const struct ward__worker *worker = here->worker;
+
+    if (worker && worker->tick_seen == ward__load(&here->node->tick)) return worker->now_ns;
+    return ward__clock_ns(here->node);
 }
 
 /* -- messages (send.c) ------------------------------------------------------------------------- */

@@ -193,6 +193,44 @@ static void *look(void *arg)
     return NULL;
 }
 
+/* -- since when -------------------------------------------------------------------------------- */
+
+enum { TURN_MS = 300 };
+
+static ward_status work_then_sleep(ward_self *self)
+{
+    int64_t *began_ns = ward_arg(self), until = ward_now_ns(self) + TURN_MS * INT64_C(1000000);
+
+    while (ward_now_ns(self) < until) {
+    }
+    *began_ns = ward_now_ns(self);
+    return ward_sleep(self, ward_in_ms(self, 60000));
+}
+
+/* A sleep after a long turn began when the turn was over, to about 10 ms. */
+static ward_status run_since(ward_self *self)
+{
+    static int64_t began_ns;
+    ward_census *census;
+    ward_ref ref;
+    bool seen = false;
+
+    CHECK_IS(
+        ward_spawn(self, &ref, &(ward_spec){ .body = work_then_sleep, .arg = &began_ns }), WARD_OK);
+    while (!seen) {
+        CHECK_IS(ward_sleep(self, ward_in_ms(self, 10)), WARD_OK);
+        if (!CHECK_IS(ward_census_take(ward_node_of(self), &census), WARD_OK)) break;
+        for (size_t i = 0; i < ward_census_count(census); i++) {
+            const ward_row *row = ward_census_row(census, i);
+            if (!ward_same(row->ref, ref) || row->state != WARD_WAITING) continue;
+            seen = true;
+            CHECK(row->since_ns > began_ns - TURN_MS * INT64_C(1000000) / 4);
+        }
+        ward_census_free(census);
+    }
+    return WARD_OK;
+}
+
 int main(void)
 {
     pthread_t lookers[2];
@@ -210,5 +248,6 @@ int main(void)
         pthread_join(lookers[i], NULL);
     check_close(node);
     printf("%ld censuses, %ld rows\n", atomic_load(&censuses), atomic_load(&rows));
+    CHECK_IS(ward_run(run_since, &(ward_opts){ .workers = 1 }), WARD_OK);
     return check_end();
 }
