@@ -36,7 +36,7 @@ void ward__self_init(
     self->kind = WARD__SELF_TURN;
     self->waits = self->ending = self->drained = false;
     self->fenced = self->since_yield = 0;
-    self->served = ward__load(&node->tick);
+    self->served = ward__load(&node->tick) - 1; /* the first message of a slice may be a long one */
     self->slice_ns = 0;
     self->rc = WARD_OK;
 }
