@@ -192,7 +192,10 @@ ward_status ward_send_by_at(ward_self *self, ward_ref to, const ward_type *type,
     struct ward__here here;
     ward_status rc;
 
-    if (self->kind == WARD__SELF_OUTSIDE) return WARD_ESTATE;
+    if (self->kind == WARD__SELF_OUTSIDE || !self->waits || self->ending) {
+        rc = ward_send(self, to, type, value); /* there is room now, or it would have to wait */
+        return rc == WARD_EFULL ? WARD_ESTATE : rc;
+    }
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     rc = wait_for(&here, self, &request, by);
     ward__waited(&here, self);

@@ -231,6 +231,42 @@ static void run_slow(ward_self *self)
     CHECK_IS(ward_join(self, &slow, 1, WARD_FOREVER), WARD_OK);
 }
 
+/* -- handlers, which cannot wait --------------------------------------------------------------- */
+
+static ward_status send_from_handler(ward_self *self, const ward_msg *msg)
+{
+    ward_ref full = *(const ward_ref *)ward_arg(self);
+    ward_deadline by = ward_in_ms(self, 1000);
+
+    (void)msg;
+    CHECK_IS(ward_send_by(self, full, &ASK, NULL, by), WARD_OK); /* there is room */
+    CHECK_IS(ward_send_by(self, full, &ASK, NULL, by), WARD_ESTATE);
+    CHECK_IS(ward_sleep(self, WARD_NOW), WARD_OK);
+    CHECK_IS(ward_sleep(self, by), WARD_ESTATE);
+    return WARD_STOP;
+}
+
+static ward_status never_receive(ward_self *self)
+{
+    return ward_sleep(self, WARD_FOREVER);
+}
+
+static void run_handler(ward_self *self)
+{
+    ward_ref full, sender;
+
+    CHECK_IS(
+        ward_spawn(self, &full, &(ward_spec){ .body = never_receive, .mailbox_max = 1 }), WARD_OK);
+    CHECK_IS(
+        ward_spawn(self, &sender,
+            &(ward_spec){ .handle = send_from_handler, .arg = &full, .arg_bytes = sizeof full }),
+        WARD_OK);
+    CHECK_IS(ward_send(self, sender, &ASK, NULL), WARD_OK);
+    CHECK_IS(ward_join(self, &sender, 1, WARD_FOREVER), WARD_OK);
+    ward_cancel(self, full);
+    CHECK_IS(ward_join(self, &full, 1, WARD_FOREVER), WARD_OK);
+}
+
 static ward_status run_all(ward_self *self)
 {
     static const uint32_t bounds[] = { 1, 4, 64 };
@@ -238,6 +274,7 @@ static ward_status run_all(ward_self *self)
     run_pairs(self, false);
     run_pairs(self, true);
     run_slow(self);
+    run_handler(self);
     for (size_t i = 0; i < WARD_COUNT(bounds); i++) {
         for (int habit = PLAIN; habit <= KEEPS; habit++)
             run_shop(self, (ward_spec){ .body = consume }, bounds[i], (enum habit)habit);
