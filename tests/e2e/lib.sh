@@ -17,6 +17,8 @@ begin() {
     census=ipc://$dir/census
     trap finish EXIT
     trap 'failures=1; exit 1' INT TERM
+    # Else the drill would end without a word when it writes to a connection that is gone.
+    trap 'give_up "a connection was ended in the middle of a frame"' PIPE
 }
 
 finish() {
@@ -224,11 +226,17 @@ raw_close() {
     exec 9>&-
 }
 
-# The next answer without its framing, CR as newline; 1 when none comes within 5 s.
+# The next answer without its framing, CR as newline; 1 when none comes in time.
 raw_answer() {
     local LC_ALL=C
-    IFS= read -r -t "${1:-5}" -d $'\x1c' -u 9 answer || return 1
+    IFS= read -r -t "${1:-20}" -d $'\x1c' -u 9 answer || return 1
     answer=$(tr -d '\013' <<<"$answer" | tr '\r' '\n')
+}
+
+# The connection is ended within so many seconds, and nothing more was sent on it.
+raw_ended() {
+    IFS= read -r -t "$1" -n 1 -u 9
+    [ $? -eq 1 ]
 }
 
 # raw_expect CODE ID WHAT: the next answer has that MSA-1 and MSA-2.
