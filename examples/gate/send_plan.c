@@ -91,7 +91,7 @@ static int add_folder(struct gate_plan *plan, const char *path)
 {
     char *name = strdup(path);
     char *paths[] = { name, NULL };
-    FTS *walk = name ? fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, by_name) : NULL;
+    FTS *walk = name ? fts_open(paths, FTS_LOGICAL | FTS_NOCHDIR, by_name) : NULL;
     FTSENT *entry;
     int error = walk ? 0 : errno;
 
@@ -104,6 +104,8 @@ static int add_folder(struct gate_plan *plan, const char *path)
         }
         if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR)
             error = entry->fts_errno;
+        else if (entry->fts_info == FTS_SLNONE && is_hl7(entry->fts_name))
+            error = ENOENT; /* a link to nothing */
         else if (entry->fts_info == FTS_F && is_hl7(entry->fts_name))
             error = add_file(plan, entry->fts_accpath);
     }

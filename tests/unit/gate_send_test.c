@@ -540,6 +540,28 @@ Test(gate_send, reads_folders_by_name_and_passes_over_what_is_not_hl7)
 /* -- times --------------------------------------------------------------------------------------
  */
 
+Test(gate_send, follows_links_to_folders_and_files)
+{
+    struct stage *s = new_stage();
+    char real[96], link[96];
+
+    (void)snprintf(real, sizeof real, "%s/real", s->folder);
+    (void)snprintf(link, sizeof link, "%s/link", s->folder);
+    cr_assert_eq(mkdir(real, 0700), 0);
+    cr_assert_eq(symlink("real", link), 0);
+    write_file(s, "one.txt", "MSH|^~\\&|A|B|C|D|20260101||ADT^A01|one|P|2.5\r");
+    (void)snprintf(real, sizeof real, "%s/real/one.hl7", s->folder);
+    cr_assert_eq(symlink("../one.txt", real), 0);
+    cr_assert_eq(gate_plan_add(&s->plan, link), 0);
+    cr_assert_eq(s->plan.count, 1);
+    remove_file(s, "one.txt"); /* now the link leads nowhere */
+    cr_assert_eq(gate_plan_add(&s->plan, link), ENOENT);
+    remove_file(s, "real/one.hl7");
+    remove_file(s, "real");
+    remove_file(s, "link");
+    end_stage(s);
+}
+
 Test(gate_send, tells_shares_of_times_to_three_parts_in_a_hundred)
 {
     struct stage *s = new_stage();
