@@ -21,7 +21,14 @@ here=$(cd "$(dirname "$0")" && pwd)
 gate=$(cd "$1" && pwd)/bin/gate || exit 2
 ward=${gate%/gate}/ward
 sources=("$here/messages")
-[ -n "${2:-}" ] && sources+=("$(cd "$2" && pwd)")
+if [ -n "${2:-}" ]; then
+    data=$(cd "$2" 2>/dev/null && pwd) || data=
+    [ -n "$(find -L "${data:-/dev/null}" -iname '*.hl7' -print -quit 2>/dev/null)" ] || {
+        echo "demo: FAILED: there is no folder with *.hl7 files at $2"
+        exit 1
+    }
+    sources+=("$data")
+fi
 for program in "$gate" "$ward"; do
     [ -x "$program" ] || {
         echo "demo: FAILED: there is no $program"

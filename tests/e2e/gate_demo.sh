@@ -8,7 +8,13 @@
 . "$(dirname "$0")/lib.sh"
 here=$(cd "$(dirname "$0")" && pwd)
 begin "$1" gate_demo
-"$here/../../examples/gate/demo.sh" "$build" >demo.out 2>&1
+demo=$here/../../examples/gate/demo.sh
+mkdir empty
+for data in nowhere empty; do
+    "$demo" "$build" "$data" >demo.out 2>&1 && fail "it ends well with DATA=$data"
+    grep -q "FAILED: there is no folder" demo.out || fail "of DATA=$data it says: $(cat demo.out)"
+done
+"$demo" "$build" >demo.out 2>&1
 code=$?
 [ "$code" -eq 0 ] || fail "the demo ended with $code"
 [ "$(tail -n 1 demo.out)" = "demo: OK" ] || fail "its last line: $(tail -n 1 demo.out)"
