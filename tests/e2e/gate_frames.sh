@@ -19,6 +19,11 @@ frame() {
 }
 kept=0
 
+# kept_bytes PATTERN: they are in the file as they were sent. Only once the gate has ended.
+kept_bytes() {
+    LC_ALL=C grep -qaP "$1" gate.db || fail "not kept byte for byte: $1"
+}
+
 raw_open
 frame plain >&9
 raw_expect AA plain "a sound message"
@@ -98,6 +103,10 @@ printf '%s\n' plain nul latin after-garbage first second after-cut no-last-cr sl
 grep -aq "Invented\|M.ller" gate.err && fail "patient data in the log"
 "$ward" tree "$census" | grep -q 'mllp' && fail "a connection is left over"
 stop_gate 15
+kept_bytes 'plain\|P\|2\.5\.1\rPID\|1\|\|P1\^\^\^ODD\^MR\|\|Invented\^Name\r'
+kept_bytes 'NTE\|1\|\|a\x00b'
+kept_bytes 'NTE\|1\|\|M\xfcller'
+[ "$(wc -c <gate.db)" -gt 900000 ] || fail "the huge OBX is not all there"
 
 # A silent connection is ended.
 start_gate --idle-ms 1000
