@@ -27,6 +27,12 @@ while printf 'garbage between frames, and no frame at all \0\r\n' >&9; do
     read -rt 0.01 -u 9 _ || true # a pause without a process: those would be felt, too
 done 2>/dev/null &
 started+=($!)
+exec 8<>"/dev/tcp/127.0.0.1/$gate_port" || give_up "cannot connect"
+printf '\x0bMSH|^~\\&|BAD|LAB|GATE|WARD|20240101120000||ORU^R01|unended|P|2.5.1\rOBX|1|ED|PDF||' >&8
+while printf 'and so on, without an end' >&8; do
+    read -rt 0.01 -u 8 _ || true
+done 2>/dev/null &
+started+=($!)
 load neighbours
 kill -TERM "$bad"
 wait_pid 10 "$bad"
