@@ -312,7 +312,7 @@ static bool spin(ward_node *node, struct ward__worker *worker)
     do {
         for (int i = 0; i < 20; i++) {
             if (ward__load(&worker->inbox)) return true;
-            __builtin_ia32_pause();
+            ward__pause();
         }
     } while (ward__now_ns() < until && !ward__load(&node->closing));
     return false;

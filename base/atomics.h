@@ -64,6 +64,16 @@
 /* Registers this process for membarrier, once; false: both sides must fence for real. */
 bool ward__membarrier_register(void);
 
+/* In a loop that waits for another thread. */
+static inline void ward__pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /* HEAVY: every thread of this process passes a full barrier before this returns. */
 void ward__membarrier(void);
 

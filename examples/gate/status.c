@@ -122,7 +122,7 @@ int gate_status_main(int argc, char **argv)
     if (result == JOURNAL_OK && asked.check) result = print_faults(db, &faults);
     journal_db_close(db);
     if (result != JOURNAL_OK) return failed("status", result);
-    return faults ? 1 : 0;
+    return faults || fflush(stdout) != 0 || ferror(stdout) ? 1 : 0;
 }
 
 /* -- export-ids -------------------------------------------------------------------------------- */

@@ -202,35 +202,6 @@ static void run_shop(ward_self *self, ward_spec receiver, uint32_t bound, enum h
         (unsigned long long)shop.taken, (unsigned long long)shop.given_up);
 }
 
-/* -- a slow one -------------------------------------------------------------------------------- */
-
-enum { SLOW_MS = 60, SLOW_EACH = 24, SLOW_BOUND = 8 };
-
-static ward_status work_long(ward_self *self, const ward_msg *msg)
-{
-    int64_t until = ward_now_ns(self) + SLOW_MS * INT64_C(1000000);
-
-    (void)msg;
-    while (ward_now_ns(self) < until) {
-    }
-    return WARD_OK;
-}
-
-/* Each message that is taken makes room, which who is parked gets then, not when the mailbox is
- * half empty. */
-static void run_slow(ward_self *self)
-{
-    ward_ref slow;
-
-    CHECK_IS(
-        ward_spawn(self, &slow, &(ward_spec){ .handle = work_long, .mailbox_max = SLOW_BOUND }),
-        WARD_OK);
-    for (int i = 0; i < SLOW_BOUND + SLOW_EACH; i++)
-        CHECK_IS(ward_send_by(self, slow, &ASK, NULL, ward_in_ms(self, 2 * SLOW_MS - 20)), WARD_OK);
-    ward_cancel(self, slow);
-    CHECK_IS(ward_join(self, &slow, 1, WARD_FOREVER), WARD_OK);
-}
-
 /* -- handlers, which cannot wait --------------------------------------------------------------- */
 
 static ward_status send_from_handler(ward_self *self, const ward_msg *msg)
@@ -273,7 +244,6 @@ static ward_status run_all(ward_self *self)
 
     run_pairs(self, false);
     run_pairs(self, true);
-    run_slow(self);
     run_handler(self);
     for (size_t i = 0; i < WARD_COUNT(bounds); i++) {
         for (int habit = PLAIN; habit <= KEEPS; habit++)
