@@ -222,7 +222,8 @@ typedef struct ward_children {
 /* What an actor is. Exactly one of handle, body and (children or strategy WARD_DYNAMIC) is set.
  * Copied whole when spawned, names and children too; `arg` and functions as they are. */
 struct ward_spec {
-    const char *name; /* [A-Za-z0-9._-], 47 at most; siblings may share it. NULL: "#slot" */
+    const char *name; /* [A-Za-z0-9._-], 47 at most, no dot first; siblings may share it. NULL:
+                         "#slot" */
     ward_handler *handle;
     ward_body *body;
     ward_children children;
@@ -254,7 +255,7 @@ struct ward_spec {
     ward_restart restart; /* 0: PERMANENT */
     /* limits on restarts: of this child, and of a supervisor over all its children; beyond them
        the supervisor fails, and its own supervisor judges */
-    uint32_t restarts_max;   /* 0: 5 */
+    uint32_t restarts_max;   /* at most 1024, or WARD_UNLIMITED. 0: 5 */
     uint32_t window_ms;      /* 0: 60000 */
     uint32_t backoff_ms;     /* first delay, doubling with each restart in the window;
                                 WARD_AT_ONCE: none ever. 0: 10 */
@@ -417,8 +418,8 @@ WARD_API const ward_type *ward_type_of(const ward_msg *msg); /* never NULL */
 WARD_API ward_deadline ward_deadline_of(const ward_self *self, const ward_msg *msg);
 
 /* Makes a lent message yours past its time, with its right to an answer. It goes on filling its
- * place in the mailbox until ward_drop, which breaks the question if it is unanswered.
- * Errors: none more. */
+ * place in the mailbox until ward_drop, which breaks the question if it is unanswered. An answer
+ * cannot be kept, WARD_EINVAL. Errors: none more. */
 WARD_CHECKED ward_status ward_keep(ward_self *self, ward_msg **out, const ward_msg *msg);
 WARD_API void ward_drop(ward_self *self, ward_msg *kept);
 
@@ -520,7 +521,7 @@ WARD_API uint64_t ward_random(ward_self *self);        /* from the seed when sim
 WARD_API void ward_cancel(ward_self *self, ward_ref whom);
 /* The closed channel: no more mail comes in; what is there is handled; then it ends normally. */
 WARD_API void ward_close_mail(ward_self *self, ward_ref whom);
-/* Waits: until all of them have ended for good. Errors: WARD_EDEADLK. */
+/* Waits: until all of them have ended for good; never in a handler. Errors: WARD_EDEADLK. */
 #define ward_join(self, whom, count, ...) \
     ward_join_at((self), (whom), (count), __VA_ARGS__, WARD_AT)
 WARD_CHECKED ward_status ward_join_at(
