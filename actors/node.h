@@ -26,6 +26,7 @@
 /* Handlers and bodies let others run after WARD__SLICE messages; bodies that keep many busy, and
  * handlers whose messages are light, after WARD__SLICE_NS and a tick. */
 enum { WARD__SLICE = 64, WARD__SLICE_NS = 200000 };
+enum { WARD__LAST_IN_ROW = 16 }; /* times that whom a message went to runs before the queue */
 enum { WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__SPARES_MAX = 64 };
 
 /* Bits of ward__thread.hand. */
@@ -55,7 +56,7 @@ struct ward__worker {
     uint32_t head, tail, last_in_row;
     uint32_t fresh, fresh_oldest, fresh_count, fresh_row, queue_row;
     _Atomic uint32_t queued; /* in the queue and in `fresh` */
-    uint32_t slices, tick_seen, tick_measured, share_after;
+    uint32_t slices, look_after, tick_seen, tick_measured, share_after;
     int64_t now_ns, message_ns; /* read at slices; smoothed cost of a message */
     struct ward__magazines magazines;
     struct ward__wheel wheel;
@@ -102,6 +103,7 @@ struct ward__thread {
     struct ward__context loop; /* where a fiber goes when it stops */
     ward_node *node;
     enum ward__thread_kind kind;
+    bool odd; /* a call takes the long way: exempt, simulated, or fences are for real */
     pthread_t id;
     bool joinable; /* it is ward's own */
     bool lost; /* of the blocking pool: it was stuck */
@@ -283,18 +285,11 @@ static inline bool ward__enter(ward_self *self, struct ward__here *here)
 {
     struct ward__thread *thread = self->thread;
 
-    here->node = self->node;
-    if (thread->kind >= WARD__RUNS_HOST) {
-        here->worker = NULL;
-        here->magazines = thread->magazines;
-        return true;
-    }
+    if (ward__unlikely(thread->odd)) return ward__enter_slow(self, here);
     ward__store(&thread->in_runtime, 1);
-    ward__light_fence(here->node->asymmetric);
-    if (ward__unlikely(ward__load_acq(&thread->hand) || here->node->sim))
-        return ward__enter_slow(self, here);
-    here->worker = thread->worker;
-    here->magazines = thread->magazines;
+    ward__light_fence(true);
+    if (ward__unlikely(ward__load_acq(&thread->hand))) return ward__enter_slow(self, here);
+    *here = (struct ward__here){ thread->node, thread->worker, thread->magazines };
     return true;
 }
 static inline void ward__leave(const ward_self *self)
@@ -372,7 +367,35 @@ void ward__asleep(ward_node *node);
 void ward__schedule(struct ward__here *here, struct ward__slot *slot);
 /* The same for who pushed and read the kind before: a thread takes its mailbox back by itself, so
  * by now the slot may be another's. */
-void ward__schedule_as(struct ward__here *here, struct ward__slot *slot, enum ward__kind kind);
+void ward__schedule_slow(struct ward__here *here, struct ward__slot *slot, enum ward__kind kind);
+static inline void ward__to_queue(ward_node *node, struct ward__worker *worker, uint32_t index)
+{
+    ward__slot(node, index)->queue_next = 0;
+    if (worker->tail)
+        ward__slot(node, worker->tail)->queue_next = index;
+    else
+        worker->head = index;
+    worker->tail = index;
+    ward__bump(&worker->queued, 1);
+}
+/* To run next, on this worker; who was to run next goes to the queue. */
+static inline void ward__last_in(
+    struct ward__here *here, struct ward__worker *worker, uint32_t index)
+{
+    uint32_t before = ward__load(&worker->last_in);
+
+    ward__store(&worker->last_in, index);
+    if (before) ward__to_queue(here->node, worker, before);
+}
+static inline void ward__schedule_as(
+    struct ward__here *here, struct ward__slot *slot, enum ward__kind kind)
+{
+    if (ward__unlikely(kind != WARD__HANDLER || !here->worker || here->node->sim ||
+                       ward__load(&slot->phase) != WARD__LIVE))
+        ward__schedule_slow(here, slot, kind);
+    else
+        ward__last_in(here, here->worker, ward__index(here->node, slot));
+}
 /* To the end of the queue. */
 void ward__requeue(struct ward__here *here, struct ward__slot *slot);
 /* Makes an actor that waits in its cell runnable, after the cell was claimed. */
@@ -381,6 +404,27 @@ void ward__resume(struct ward__here *here, struct ward__slot *slot);
 void ward__poke(struct ward__here *here, struct ward__slot *slot, uint32_t bits);
 /* The next actor to run, or NULL: go home, or the worker was lost. Waits. */
 struct ward__slot *ward__next_runnable(struct ward__thread *thread);
+static inline bool ward__slices_left(const struct ward__worker *worker, uint32_t until)
+{
+    return (int32_t)(until - worker->slices) > 0;
+}
+/* The same when somebody was made runnable just now and there is nothing to look around for; NULL:
+ * ward__next_runnable knows. */
+static inline struct ward__slot *ward__next_in(ward_node *node, struct ward__worker *worker)
+{
+    uint32_t index = ward__load(&worker->last_in);
+
+    if (!index || !ward__slices_left(worker, worker->look_after)) return NULL;
+    if (ward__load(&node->tick) != worker->tick_seen || ward__load(&worker->inbox)) return NULL;
+    if (ward__load(&worker->queued)) {
+        if (ward__load(&node->hungry) && !ward__slices_left(worker, worker->share_after))
+            return NULL;
+        if (worker->last_in_row++ >= WARD__LAST_IN_ROW) return NULL;
+    }
+    worker->slices++;
+    ward__store(&worker->last_in, 0);
+    return ward__slot(node, index);
+}
 void ward__ring(ward_node *node, struct ward__worker *worker);
 /* The next actor for a thread of the blocking pool, or NULL: go home. Waits. */
 struct ward__slot *ward__pool_next(ward_node *node);
@@ -389,6 +433,8 @@ struct ward__slot *ward__pool_next(ward_node *node);
 
 /* Runs an actor until it has nothing to do or used its slice. */
 void ward__run(struct ward__thread *thread, struct ward__slot *slot);
+/* Runs what is runnable on this thread's worker, until it has lost it or is to go home. */
+void ward__run_worker(struct ward__thread *thread);
 /* The loop of a thread actor's body, on its thread. */
 void ward__run_thread(struct ward__thread *thread, struct ward__slot *slot);
 /* A thread actor's behaviour is over: waits for its children and cleans up. */
@@ -402,10 +448,14 @@ enum ward__next {
     WARD__NEXT_BUSY, /* a sender is in the middle of it: later */
     WARD__NEXT_CANCELED,
     WARD__NEXT_CLOSED,
-    WARD__NEXT_IDLE /* .idle_ms went by */
+    WARD__NEXT_IDLE, /* .idle_ms went by */
+    WARD__NEXT_AGAIN /* not answered: look once more */
 };
 /* The next thing for this actor; lent to self->hand. */
 enum ward__next ward__next(struct ward__here *here, ward_self *self);
+/* The same after the mailbox's take said so. See turn.h for the inline part of these. */
+enum ward__next ward__next_taken(
+    struct ward__here *here, ward_self *self, uint32_t index, bool missing);
 /* Ends the message in hand: what is unanswered is broken with `status`. */
 void ward__hand_end(struct ward__here *here, ward_self *self, ward_status status);
 /* Serves senders that are parked at this actor. */

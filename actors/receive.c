@@ -8,7 +8,7 @@
  */
 #include <unistd.h>
 
-#include "actors/node.h"
+#include "actors/turn.h"
 #include "base/assert.h"
 
 static void resume_sender(void *arg, struct ward__wait *wait, bool handed_over)
@@ -172,27 +172,43 @@ static uint32_t take_signals(struct ward__slot *slot)
     return ward__and_seq(&slot->signals, ~(uint32_t)WARD__SIG_TIME);
 }
 
-/* Parked senders are served when the mailbox is down to half, when there is nothing to take, or a
- * tick after the last time: one at a time, each message would cost a park and a wake. */
-static bool serve_now(struct ward__here *here, ward_self *self)
+/* After a take, with nothing due among the signals. WARD__NEXT_NONE: there is nothing; AGAIN: look
+ * once more. */
+static enum ward__next taken(
+    struct ward__here *here, ward_self *self, uint32_t index, bool missing, uint32_t signals)
 {
-    struct ward__mailbox *box = &self->slot->box;
-    uint32_t tick = ward__load(&here->node->tick);
+    struct ward__slot *slot = self->slot;
+    struct ward_msg *mail = ward__mail(&here->node->pool, index);
 
-    if (here->worker && tick == self->served &&
-        ward__mailbox_depth(box) > ward__load(&box->bound) / 2)
-        return false;
-    self->served = tick;
-    return true;
+    if (ward__unlikely(ward__load(&slot->box.word) & WARD__WAITED) &&
+        (!index || ward__serve_now(here, self)))
+        ward__serve(here, slot);
+    if (index) {
+        if (ward__unlikely(mail->stamp != (uint32_t)self->life))
+            discard(here, slot, mail, WARD__DEAD_LETTERED, WARD_EGONE);
+        else if (lend(here, self, index))
+            return WARD__NEXT_MAIL;
+        return WARD__NEXT_AGAIN;
+    }
+    if (missing) return WARD__NEXT_BUSY;
+    if (signals & WARD__SIG_CANCEL) return WARD__NEXT_CANCELED;
+    if ((signals & WARD__SIG_TIME) && idle_over(here, slot)) return WARD__NEXT_IDLE;
+    if (!(ward__load_acq(&slot->box.word) & WARD__CLOSED)) return WARD__NEXT_NONE;
+    /* What came in after the look and before it was closed is handled as well; and it may have
+     * been closed because of a cancel that was not to be seen at the look. */
+    if (ward__mailbox_depth(&slot->box) == ward__load(&slot->box.kept) &&
+        !(ward__load(&slot->signals) & WARD__SIG_CANCEL))
+        return WARD__NEXT_CLOSED;
+    return WARD__NEXT_AGAIN;
 }
 
 enum ward__next ward__next(struct ward__here *here, ward_self *self)
 {
     struct ward__slot *slot = self->slot;
-    struct ward__pool *pool = &here->node->pool;
+    enum ward__next next = WARD__NEXT_AGAIN;
     bool missing;
 
-    for (;;) {
+    while (next == WARD__NEXT_AGAIN) {
         uint32_t signals = take_signals(slot), index;
         const struct ward__spec *spec = self->spec;
         if (ward__unlikely(signals)) {
@@ -204,28 +220,18 @@ enum ward__next ward__next(struct ward__here *here, ward_self *self)
                 return WARD__NEXT_MAIL;
             }
         }
-        index = ward__mailbox_take(&slot->box, pool, here->magazines, &missing);
-        if (ward__unlikely(ward__load(&slot->box.word) & WARD__WAITED) &&
-            (!index || serve_now(here, self)))
-            ward__serve(here, slot);
-        if (index) {
-            struct ward_msg *mail = ward__mail(pool, index);
-            if (ward__unlikely(mail->stamp != (uint32_t)self->life))
-                discard(here, slot, mail, WARD__DEAD_LETTERED, WARD_EGONE);
-            else if (lend(here, self, index))
-                return WARD__NEXT_MAIL;
-            continue;
-        }
-        if (missing) return WARD__NEXT_BUSY;
-        if (signals & WARD__SIG_CANCEL) return WARD__NEXT_CANCELED;
-        if ((signals & WARD__SIG_TIME) && idle_over(here, slot)) return WARD__NEXT_IDLE;
-        if (!(ward__load_acq(&slot->box.word) & WARD__CLOSED)) return WARD__NEXT_NONE;
-        /* What came in after the look and before it was closed is handled as well; and it may have
-         * been closed because of a cancel that was not to be seen at the look. */
-        if (ward__mailbox_depth(&slot->box) == ward__load(&slot->box.kept) &&
-            !(ward__load(&slot->signals) & WARD__SIG_CANCEL))
-            return WARD__NEXT_CLOSED;
+        index = ward__mailbox_take(&slot->box, &here->node->pool, here->magazines, &missing);
+        next = taken(here, self, index, missing, signals);
     }
+    return next;
+}
+
+enum ward__next ward__next_taken(
+    struct ward__here *here, ward_self *self, uint32_t index, bool missing)
+{
+    enum ward__next next = taken(here, self, index, missing, 0);
+
+    return next == WARD__NEXT_AGAIN ? ward__next(here, self) : next;
 }
 
 void ward__hand_end(struct ward__here *here, ward_self *self, ward_status status)
@@ -276,7 +282,7 @@ static ward_status wait_for_mail(
     ward__store(&slot->since_ns, ward__about_now_ns(here));
     ward__store_seq(&wait->deadline, until_ns);
     if (!thread) ward__wheel_arm(here, slot, until_ns);
-    if (ward__mailbox_idle(&slot->box, &here->node->pool, here->magazines))
+    if (ward__mailbox_rest(&slot->box, &here->node->pool, here->magazines))
         ward__park_idle(here, self, until_ns);
     ward__store(&wait->deadline, 0);
     ward__store(&slot->wait_what, NULL);
@@ -324,11 +330,12 @@ static ward_status receive(
     if (self->slot->kind == WARD__ATTACHED) /* it may have been given up by WARD_NOW */
         ward__thread_take_back(self->slot);
     while (!rc) {
-        switch (ward__next(here, self)) {
+        switch (ward__next_quick(here, self)) {
         case WARD__NEXT_MAIL: count_message(here, self); return WARD_OK;
         case WARD__NEXT_CANCELED: self->drained = true; return WARD_ECANCELED;
         case WARD__NEXT_CLOSED: return WARD_ECLOSED;
         case WARD__NEXT_BUSY: ward__yield(here, self); break;
+        case WARD__NEXT_AGAIN: break;
         case WARD__NEXT_IDLE:
         case WARD__NEXT_NONE:
             rc = until_ns == 0 && self->slot->kind == WARD__ATTACHED
@@ -348,10 +355,11 @@ ward_status ward_receive_at(ward_self *self, const ward_msg **out, ward_deadline
     if (!out) return WARD_EINVAL;
     if (self->kind == WARD__SELF_OUTSIDE || !self->waits || self->ending) return WARD_ESTATE;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
-    ward__hand_end(&here, self, WARD_ENOREPLY);
-    if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
+    ward__hand_end_quick(&here, self, WARD_ENOREPLY);
+    if (ward__unlikely(self->answer != NULL))
+        ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
     self->answer = NULL;
-    ward__texts_free(&here, self);
+    ward__waited(&here, self);
     rc = receive(&here, self, by.ns, at);
     if (!rc) *out = self->hand;
     ward__leave(self);

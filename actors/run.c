@@ -12,8 +12,8 @@
  * here, then the rest in supervision. When a turn was revoked nothing of the slot is touched any
  * more: its successor may be running.
  */
-#include "actors/node.h"
 #include "actors/sim.h"
+#include "actors/turn.h"
 #include "base/assert.h"
 
 enum { MEASURE_EVERY = 64, LONG_SLICE = 1024, LIGHT_NS = 100 };
@@ -21,11 +21,8 @@ enum { MEASURE_EVERY = 64, LONG_SLICE = 1024, LIGHT_NS = 100 };
 static const struct ward_msg idle_message = { .type = &ward__nothing,
     .bits = WARD__MAIL_SIGNAL | (uint32_t)WARD_IDLE << WARD__MAIL_KIND };
 
-void ward__self_init(
-    ward_self *self, ward_node *node, struct ward__thread *thread, struct ward__slot *slot)
+static WARD__INLINE void begin_turn(ward_self *self, struct ward__slot *slot)
 {
-    self->node = node;
-    self->thread = thread;
     self->slot = slot;
     self->inc = slot->inc;
     self->spec = ward__load(&slot->spec);
@@ -36,7 +33,16 @@ void ward__self_init(
     self->kind = WARD__SELF_TURN;
     self->waits = self->ending = self->drained = false;
     self->fenced = self->since_yield = 0;
-    self->served = ward__load(&node->tick) - 1; /* the first message of a slice may be a long one */
+    /* The first message of a slice may be a long one. */
+    self->served = ward__load(&self->node->tick) - 1;
+}
+
+void ward__self_init(
+    ward_self *self, ward_node *node, struct ward__thread *thread, struct ward__slot *slot)
+{
+    self->node = node;
+    self->thread = thread;
+    begin_turn(self, slot);
     self->slice_ns = 0;
     self->rc = WARD_OK;
 }
@@ -116,19 +122,6 @@ void ward__finish(struct ward__thread *thread, struct ward__slot *slot)
 
 /* -- handlers ---------------------------------------------------------------------------------- */
 
-static ward_status call(
-    struct ward__thread *thread, ward_self *self, struct ward__here *here, bool *revoked)
-{
-    ward_status rc;
-
-    ward__turn_begin(thread, self->slot, self->hand->type->name);
-    rc = self->spec->handle(self, self->hand);
-    *revoked = !ward__turn_end(thread, here);
-    if (ward__unlikely(*revoked)) return rc;
-    if (ward__unlikely(self->inc && self->inc->texts)) ward__texts_free(here, self);
-    return rc;
-}
-
 /* What .idle_ms means here. */
 static bool idle(struct ward__thread *thread, ward_self *self)
 {
@@ -145,7 +138,7 @@ static bool idle(struct ward__thread *thread, ward_self *self)
 }
 
 /* Gives the mailbox up until there is mail; false: there is something to do. */
-static bool go_idle(struct ward__here *here, struct ward__slot *slot)
+static WARD__INLINE bool go_idle(struct ward__here *here, struct ward__slot *slot)
 {
     const struct ward__spec *spec = ward__load(&slot->spec);
 
@@ -155,73 +148,110 @@ static bool go_idle(struct ward__here *here, struct ward__slot *slot)
         ward__store_seq(&slot->wait.deadline, until);
         ward__wheel_arm(here, slot, until);
     }
-    return ward__mailbox_idle(&slot->box, &here->node->pool, here->magazines);
+    return ward__mailbox_rest(&slot->box, &here->node->pool, here->magazines);
 }
 
-/* One thing of a slice. False: the slot is not ours any more. */
-static bool handle_next(
-    struct ward__thread *thread, ward_self *self, struct ward__here *here, bool *again)
+/* What is in hand is handled. False: the slot is not ours any more. */
+static WARD__INLINE bool handle(
+    struct ward__thread *thread, ward_self *self, struct ward__here *here)
 {
-    bool revoked;
     ward_status rc;
 
-    *again = false;
-    switch (ward__next(here, self)) {
-    case WARD__NEXT_MAIL:
+    ward__turn_begin(thread, self->slot, self->hand->type->name);
+    rc = self->spec->handle(self, self->hand);
+    if (ward__unlikely(!ward__turn_end(thread, here))) {
+        ward__zombie_end(thread);
+        return false;
+    }
+    if (ward__unlikely(self->inc && self->inc->texts)) ward__texts_free(here, self);
+    if (ward__unlikely(rc != WARD_OK)) {
+        if (rc != WARD_EABANDONED) {
+            end_by(thread, self, rc);
+            return false;
+        }
+        ward__hand_fate(self, WARD__ABANDONED);
+    }
+    ward__hand_end_quick(here, self, WARD_ENOREPLY);
+    return true;
+}
+
+/* One thing of a slice; *again: it was not for lack of things. False: the slot is not ours any
+ * more. */
+static WARD__INLINE bool handle_next(
+    struct ward__thread *thread, ward_self *self, struct ward__here *here, bool *again)
+{
+    enum ward__next next = ward__next_quick(here, self);
+
+    *again = true;
+    if (ward__unlikely(next == WARD__NEXT_IDLE)) {
+        if (!idle(thread, self)) return false;
+        next = WARD__NEXT_MAIL;
+    }
+    if (ward__likely(next == WARD__NEXT_MAIL)) {
         /* Mail ends the silence, ticks do not; its next one is timed when there is no more mail. */
         if (ward__unlikely(self->spec->idle_ns != INT64_MAX) &&
             !(ward__mail_bits(self->hand) & WARD__MAIL_SIGNAL))
             ward__store(&self->slot->wait.deadline, 0);
-        break;
-    case WARD__NEXT_IDLE:
-        if (!idle(thread, self)) return false;
-        break;
-    case WARD__NEXT_NONE: return !go_idle(here, self->slot);
-    case WARD__NEXT_BUSY: *again = true; return true;
+        return handle(thread, self, here);
+    }
+    switch (next) {
+    case WARD__NEXT_NONE: *again = false; return !go_idle(here, self->slot);
     case WARD__NEXT_CANCELED: over(thread, self, WARD_BY_CANCEL, WARD_ECANCELED); return false;
     case WARD__NEXT_CLOSED: over(thread, self, WARD_BY_CLOSE, WARD_OK); return false;
+    case WARD__NEXT_MAIL:
+    case WARD__NEXT_IDLE:
+    case WARD__NEXT_BUSY:
+    case WARD__NEXT_AGAIN: break;
     }
-    rc = call(thread, self, here, &revoked);
-    if (ward__unlikely(revoked)) {
-        ward__zombie_end(thread);
-        return false;
-    }
-    if (ward__unlikely(rc != WARD_OK && rc != WARD_EABANDONED)) {
-        end_by(thread, self, rc);
-        return false;
-    }
-    if (rc == WARD_EABANDONED) ward__hand_fate(self, WARD__ABANDONED);
-    ward__hand_end(here, self, WARD_ENOREPLY);
-    *again = true;
     return true;
 }
 
-static void slice_of_handler(struct ward__thread *thread, struct ward__slot *slot)
+/* What a message costs is measured now and then: it says how long a slice is, and whether actors
+ * are worth sharing. */
+static int64_t begin_measure(struct ward__here *here)
+{
+    struct ward__worker *worker = here->worker;
+    uint32_t tick = ward__load(&here->node->tick);
+
+    if (!worker || (worker->slices % MEASURE_EVERY != 0 && worker->tick_measured == tick)) return 0;
+    worker->tick_measured = tick;
+    return ward__clock_ns(here->node);
+}
+
+static void end_measure(ward_node *node, struct ward__worker *worker, int64_t began, uint32_t n)
+{
+    worker->message_ns = (worker->message_ns * 3 + (ward__clock_ns(node) - began) / n) / 4;
+}
+
+static WARD__INLINE void slice(struct ward__thread *thread, struct ward__slot *slot)
 {
     struct ward__here here = ward__here_of(thread);
     struct ward__worker *worker = here.worker;
     ward_self *self = &thread->self;
     uint32_t tick = ward__load(&here.node->tick), n = 0;
     uint32_t most = worker && worker->message_ns < LIGHT_NS ? LONG_SLICE : WARD__SLICE;
-    bool again = true;
-    bool measure = worker && (worker->slices % MEASURE_EVERY == 0 || worker->tick_measured != tick);
-    int64_t began = measure ? ward__clock_ns(here.node) : 0;
+    int64_t began = begin_measure(&here);
+    bool again, ours;
 
-    ward__self_init(self, here.node, thread, slot);
-    if (measure) worker->tick_measured = tick;
+    begin_turn(self, slot); /* its node and thread are those of the thread */
     if (worker) ward__store(&slot->home, (uint16_t)worker->index);
-    while (n < most) {
-        if (!handle_next(thread, self, &here, &again)) goto measured;
+    do {
+        ours = handle_next(thread, self, &here, &again);
         n += again;
-        if (here.worker != worker || ward__load(&here.node->tick) != tick) break;
-        if (here.node->sim && again) break;
+    } while (ward__likely(ours) && n < most && here.worker == worker &&
+             ward__load(&here.node->tick) == tick && !(here.node->sim && again));
+    if (ours) {
+        /* There may be room, and this actor's next turn far away. */
+        if (ward__load(&slot->box.word) & WARD__WAITED) ward__serve(&here, slot);
+        ward__requeue(&here, slot);
     }
-    /* There may be room, and this actor's next turn far away. */
-    if (ward__load(&slot->box.word) & WARD__WAITED) ward__serve(&here, slot);
-    ward__requeue(&here, slot);
-measured:
-    if (measure && thread->worker == worker && n)
-        worker->message_ns = (worker->message_ns * 3 + (ward__clock_ns(here.node) - began) / n) / 4;
+    if (ward__unlikely(began) && thread->worker == worker && n)
+        end_measure(thread->node, worker, began, n);
+}
+
+static void slice_of_handler(struct ward__thread *thread, struct ward__slot *slot)
+{
+    slice(thread, slot);
 }
 
 /* .start of a handler; true: go on. */
@@ -382,6 +412,23 @@ void ward__run(struct ward__thread *thread, struct ward__slot *slot)
     case WARD__FREE:
     case WARD__BETWEEN:
     case WARD__ENDING: ward__fail("actors/run.c", "an actor that must not run was scheduled");
+    }
+}
+
+void ward__run_worker(struct ward__thread *thread)
+{
+    ward_node *node = thread->node;
+
+    for (;;) {
+        struct ward__worker *worker = thread->worker;
+        struct ward__slot *slot = worker ? ward__next_in(node, worker) : NULL;
+
+        if (!slot) slot = ward__next_runnable(thread);
+        if (!slot) return;
+        if (ward__likely(ward__load(&slot->phase) == WARD__LIVE && slot->kind == WARD__HANDLER))
+            slice(thread, slot);
+        else
+            ward__run(thread, slot);
     }
 }
 

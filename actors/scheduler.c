@@ -23,13 +23,13 @@
 #include "base/assert.h"
 
 enum {
-    LAST_IN_ROW = 16,
     FRESH_ROW = 1024,
     QUEUE_ROW = 64, /* then */
     SPIN_NS = 50000,
     COARSE_NS = 1000, /* a message; below it, sharing costs more than it gives */
     GIVE_MAX = 64,
-    LOOK_MAX = 128
+    LOOK_MAX = 128,
+    LOOK_EVERY = 16 /* slices, at timers */
 };
 
 static uint64_t bit(const struct ward__worker *worker)
@@ -57,15 +57,7 @@ static void to_inbox(ward_node *node, struct ward__worker *worker, struct ward__
 
 static void to_queue(ward_node *node, struct ward__worker *worker, struct ward__slot *slot)
 {
-    uint32_t index = ward__index(node, slot);
-
-    slot->queue_next = 0;
-    if (worker->tail)
-        ward__slot(node, worker->tail)->queue_next = index;
-    else
-        worker->head = index;
-    worker->tail = index;
-    ward__bump(&worker->queued, 1);
+    ward__to_queue(node, worker, ward__index(node, slot));
 }
 
 static void to_fresh(ward_node *node, struct ward__worker *worker, struct ward__slot *slot)
@@ -124,7 +116,7 @@ void ward__schedule(struct ward__here *here, struct ward__slot *slot)
     ward__schedule_as(here, slot, (enum ward__kind)ward__load(&slot->kind));
 }
 
-void ward__schedule_as(struct ward__here *here, struct ward__slot *slot, enum ward__kind kind)
+void ward__schedule_slow(struct ward__here *here, struct ward__slot *slot, enum ward__kind kind)
 {
     ward_node *node = here->node;
 
@@ -147,9 +139,7 @@ void ward__schedule_as(struct ward__here *here, struct ward__slot *slot, enum wa
     } else if (ward__load(&slot->phase) != WARD__LIVE) {
         to_fresh(node, mine, slot);
     } else {
-        uint32_t before = ward__load(&mine->last_in);
-        ward__store(&mine->last_in, ward__index(node, slot));
-        if (before) to_queue(node, mine, ward__slot(node, before));
+        ward__last_in(here, mine, ward__index(node, slot));
     }
 }
 
@@ -205,7 +195,7 @@ static struct ward__slot *pop(ward_node *node, struct ward__worker *worker)
 {
     uint32_t index = ward__load(&worker->last_in);
 
-    if (index && (worker->last_in_row++ < LAST_IN_ROW || ward__load(&worker->queued) == 0)) {
+    if (index && (worker->last_in_row++ < WARD__LAST_IN_ROW || ward__load(&worker->queued) == 0)) {
         ward__store(&worker->last_in, 0);
         return ward__slot(node, index);
     }
@@ -281,7 +271,7 @@ static void share(ward_node *node, struct ward__worker *worker)
     if (ward__likely(!hungry) || ward__load(&worker->queued) == 0) return;
     if (ward__load(&worker->queued) == 1 && !ward__load(&worker->last_in))
         return; /* it runs that one itself */
-    if (worker->share_after > worker->slices) return; /* looked lately, in vain */
+    if (ward__slices_left(worker, worker->share_after)) return; /* looked lately, in vain */
     struct ward__worker *to = &node->workers[__builtin_ctzll(hungry)];
     if (give_fresh(node, worker, to) || give_queue(node, worker, to))
         (void)ward__and_seq(&node->hungry, ~bit(to));
@@ -289,13 +279,14 @@ static void share(ward_node *node, struct ward__worker *worker)
         worker->share_after = worker->slices + 16;
 }
 
-/* What is to be done between two slices. */
+/* What is to be done between two slices: seldom, but for the first look. */
 static void look_around(struct ward__here *here, struct ward__worker *worker)
 {
     ward_node *node = here->node;
     int64_t next = ward__wheel_next_ns(worker);
 
-    if ((worker->slices++ & 15) == 0 && next != INT64_MAX) worker->now_ns = ward__clock_ns(node);
+    worker->look_after = worker->slices + LOOK_EVERY;
+    if (next != INT64_MAX) worker->now_ns = ward__clock_ns(node);
     if (next <= worker->now_ns || ward__load(&node->tick) != worker->tick_seen) {
         worker->tick_seen = ward__load(&node->tick);
         worker->now_ns = ward__clock_ns(node);
@@ -346,6 +337,7 @@ struct ward__slot *ward__next_runnable(struct ward__thread *thread)
         struct ward__here here = ward__here_of(thread);
         struct ward__slot *slot;
         if (!here.worker || ward__load_acq(&here.node->closing)) return NULL;
+        here.worker->slices++;
         look_around(&here, here.worker);
         slot = pop(here.node, here.worker);
         if (slot) return slot;

@@ -11,7 +11,7 @@
 #include "base/assert.h"
 #include "mailbox/value.h"
 
-ward_status ward__mail_make(struct ward__here *here, uint32_t *out, const ward_type *type,
+static WARD__INLINE ward_status make(struct ward__here *here, uint32_t *out, const ward_type *type,
     const void *value, const struct ward__token *token)
 {
     struct ward__pool *pool = &here->node->pool;
@@ -19,12 +19,12 @@ ward_status ward__mail_make(struct ward__here *here, uint32_t *out, const ward_t
     struct ward_msg *mail;
     ward_status rc;
 
-    if (!type) return WARD_EINVAL;
+    if (ward__unlikely(!type)) return WARD_EINVAL;
     index = ward__mail_get(pool, here->magazines);
-    if (!index) return WARD_ENOMEM;
+    if (ward__unlikely(!index)) return WARD_ENOMEM;
     mail = ward__mail(pool, index);
     rc = ward__mail_fill(pool, mail, token != NULL, type, value);
-    if (rc) {
+    if (ward__unlikely(rc)) {
         ward__mail_put(pool, here->magazines, index);
         return rc;
     }
@@ -34,6 +34,12 @@ ward_status ward__mail_make(struct ward__here *here, uint32_t *out, const ward_t
     }
     *out = index;
     return WARD_OK;
+}
+
+ward_status ward__mail_make(struct ward__here *here, uint32_t *out, const ward_type *type,
+    const void *value, const struct ward__token *token)
+{
+    return make(here, out, type, value, token);
 }
 
 void ward__mail_free(struct ward__here *here, uint32_t index)
@@ -54,7 +60,7 @@ size_t ward__mail_weight_slow(struct ward_msg *mail)
     return bytes;
 }
 
-ward_status ward__deliver(
+static WARD__INLINE ward_status deliver(
     struct ward__here *here, struct ward__slot *slot, uint64_t life, uint32_t index)
 {
     struct ward_msg *mail = ward__mail(&here->node->pool, index);
@@ -64,11 +70,11 @@ ward_status ward__deliver(
     ward_status rc = WARD_OK;
 
     if (weight) rc = ward__mailbox_reserve(&slot->box, weight);
-    if (rc) return ward__life(slot) == life ? rc : WARD_EGONE;
+    if (ward__unlikely(rc)) return ward__life(slot) == life ? rc : WARD_EGONE;
     mail->tick = ward__load(&here->node->tick);
-    pushed = ward__mailbox_push(&slot->box, &here->node->pool, life, index, false);
-    if (ward__likely(pushed == WARD__PUSHED)) return WARD_OK;
-    if (pushed == WARD__PUSHED_SCHEDULE) {
+    pushed = ward__mailbox_offer(&slot->box, &here->node->pool, life, index);
+    if (pushed == WARD__PUSHED) return WARD_OK;
+    if (ward__likely(pushed == WARD__PUSHED_SCHEDULE)) {
         ward__schedule_as(here, slot, kind);
         return WARD_OK;
     }
@@ -77,25 +83,36 @@ ward_status ward__deliver(
     return pushed == WARD__PUSH_CLOSED ? WARD_ECLOSED : WARD_EGONE;
 }
 
+ward_status ward__deliver(
+    struct ward__here *here, struct ward__slot *slot, uint64_t life, uint32_t index)
+{
+    return deliver(here, slot, life, index);
+}
+
+static ward_status send_away(
+    struct ward__here *here, ward_ref to, const ward_type *type, const void *value)
+{
+    struct ward__route *route = ward__load_acq(&here->node->route);
+
+    if (to.node == 0 || to.node == here->node->id) return WARD_EGONE;
+    return route ? route->send(route->arg, to, type, value) : WARD_ELINK;
+}
+
 ward_status ward_send(ward_self *self, ward_ref to, const ward_type *type, const void *value)
 {
     struct ward__here here;
     struct ward__slot *slot;
-    struct ward__route *route;
     uint32_t mail;
     ward_status rc;
 
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     slot = ward__resolve(here.node, to);
     if (ward__likely(slot != NULL)) {
-        rc = ward__mail_make(&here, &mail, type, value, NULL);
-        if (!rc && (rc = ward__deliver(&here, slot, to.life, mail)) != WARD_OK)
+        rc = make(&here, &mail, type, value, NULL);
+        if (!rc && (rc = deliver(&here, slot, to.life, mail)) != WARD_OK)
             ward__mail_free(&here, mail);
-    } else if (to.node == 0 || to.node == here.node->id) {
-        rc = WARD_EGONE;
     } else {
-        route = ward__load_acq(&here.node->route);
-        rc = route ? route->send(route->arg, to, type, value) : WARD_ELINK;
+        rc = send_away(&here, to, type, value);
     }
     ward__leave(self);
     return rc;

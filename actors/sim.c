@@ -126,6 +126,7 @@ static struct actor_thread *idle_thread(struct ward__sim *sim)
     thread = ward__alloc(&node->heap, sizeof *thread);
     ward__assert(thread);
     ward__thread_init(node, &thread->thread, WARD__RUNS_WORKER);
+    thread->thread.odd = true; /* the node may not know yet that it is simulated */
     thread->fiber = ward__fiber_new(
         &node->stacks, WARD__STACK_DEFAULT / WARD__STACK_SCALE, thread_main, thread);
     ward__assert(thread->fiber);

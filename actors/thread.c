@@ -20,6 +20,7 @@ void ward__thread_init(ward_node *node, struct ward__thread *thread, enum ward__
     memset(thread, 0, sizeof *thread);
     thread->node = node;
     thread->kind = kind;
+    thread->odd = kind >= WARD__RUNS_HOST || node->sim || !node->asymmetric;
     thread->id = pthread_self(); /* of a host's; the others get theirs with their thread */
     thread->magazines = kind == WARD__RUNS_NONE || kind == WARD__RUNS_WORKER ? NULL : &thread->own;
     thread->self.node = node;
@@ -170,8 +171,16 @@ static bool settle(struct ward__thread *thread)
 bool ward__enter_slow(ward_self *self, struct ward__here *here)
 {
     struct ward__thread *thread = self->thread;
-    uint32_t hand = ward__load_acq(&thread->hand);
+    uint32_t hand;
 
+    here->node = self->node;
+    if (thread->kind >= WARD__RUNS_HOST) { /* nobody takes anything from it */
+        here->worker = NULL;
+        here->magazines = thread->magazines;
+        return true;
+    }
+    ward__store(&thread->in_runtime, 1);
+    ward__light_fence(here->node->asymmetric);
     if (here->node->sim && !ward__sim_enter(self)) return false;
     thread = self->thread;
     hand = ward__load_acq(&thread->hand);
@@ -268,13 +277,9 @@ static void *worker_main(void *arg)
     ward_node *node = thread->node;
 
     take_worker(thread, ward__load_acq(&thread->given));
-    for (;;) {
-        struct ward__slot *slot = ward__next_runnable(thread);
-        if (slot)
-            ward__run(thread, slot);
-        else if (thread->worker || !wait_as_spare(thread))
-            break;
-    }
+    do
+        ward__run_worker(thread);
+    while (!thread->worker && wait_as_spare(thread));
     ward__asleep(node);
     if (ward__thread_forget(thread)) node->ops->left(node);
     return NULL;

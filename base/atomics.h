@@ -36,6 +36,9 @@
 /* A counter of which one thread is the only writer: no locked instruction. */
 #define ward__bump(p, v) ward__store((p), ward__load(p) + (v))
 
+/* On the path of each message, where a call costs as much as what is called. */
+#define WARD__INLINE inline __attribute__((always_inline))
+
 #define ward__likely(x) __builtin_expect(!!(x), 1)
 #define ward__unlikely(x) __builtin_expect(!!(x), 0)
 

@@ -137,14 +137,7 @@ void ward__magazines_flush(struct ward__pool *pool, struct ward__magazines *mag)
     mag->loaded_count = mag->spare_count = 0;
 }
 
-/* A struct without a table, as most messages of a busy program are: nothing to look at. */
-static bool is_small(const ward_type *type, const void *value, size_t room)
-{
-    return type->form == WARD_FORM_STRUCT && type->fields_count == 0 && type->bytes &&
-           type->bytes <= room && type->name && value;
-}
-
-ward_status ward__mail_fill(struct ward__pool *pool, struct ward_msg *mail, bool asks,
+ward_status ward__mail_fill_slow(struct ward__pool *pool, struct ward_msg *mail, bool asks,
     const ward_type *type, const void *value)
 {
     size_t bytes, room = asks ? WARD__INLINE_ASK_MAX : WARD__INLINE_MAX;
@@ -152,12 +145,6 @@ ward_status ward__mail_fill(struct ward__pool *pool, struct ward_msg *mail, bool
     void *block = mail->u.value;
     ward_status rc;
 
-    if (ward__likely(is_small(type, value, room))) {
-        mail->type = type;
-        ward__store(&mail->bits, asks ? WARD__MAIL_ASK : 0u);
-        memcpy(block, value, type->bytes);
-        return WARD_OK;
-    }
     rc = ward__value_bytes(type, value, pool->value_max, &bytes, &has_blobs);
     if (rc) return rc;
     mail->type = type;

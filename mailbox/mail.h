@@ -19,6 +19,7 @@
 #define WARD_MAILBOX_MAIL_H
 
 #include <pthread.h>
+#include <string.h>
 #include <ward/ward.h>
 
 #include "base/alloc.h"
@@ -151,8 +152,27 @@ static inline void ward__mail_put(
 void ward__magazines_flush(struct ward__pool *pool, struct ward__magazines *magazines);
 
 /* Copies the value into the record. asks: leave room for a token. Errors: as ward_send. */
-ward_status ward__mail_fill(struct ward__pool *pool, struct ward_msg *mail, bool asks,
+ward_status ward__mail_fill_slow(struct ward__pool *pool, struct ward_msg *mail, bool asks,
     const ward_type *type, const void *value);
+static inline ward_status ward__mail_fill(struct ward__pool *pool, struct ward_msg *mail, bool asks,
+    const ward_type *type, const void *value)
+{
+    size_t bytes = type->bytes, room = asks ? WARD__INLINE_ASK_MAX : WARD__INLINE_MAX;
+
+    /* A small struct without a table, as most messages of a busy program are. */
+    if (ward__unlikely(type->form != WARD_FORM_STRUCT || type->fields_count || !type->name ||
+                       !value || bytes - 1 >= room))
+        return ward__mail_fill_slow(pool, mail, asks, type, value);
+    mail->type = type;
+    ward__store(&mail->bits, asks ? WARD__MAIL_ASK : 0u);
+    if (bytes == 8)
+        memcpy(mail->u.value, value, 8);
+    else if (bytes == 16)
+        memcpy(mail->u.value, value, 16);
+    else
+        memcpy(mail->u.value, value, bytes);
+    return WARD_OK;
+}
 /* The block of the value, inside or beside. */
 static inline void *ward__mail_block(struct ward_msg *mail)
 {

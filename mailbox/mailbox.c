@@ -68,7 +68,7 @@ enum ward__pushed ward__mailbox_push(struct ward__mailbox *box, struct ward__poo
 
     if (ward__unlikely(ward__load(&box->life) != life)) return WARD__PUSH_GONE;
     mail->stamp = (uint32_t)life;
-    ward__mail_set(mail, WARD__MAIL_BOXED, WARD__MAIL_READ | WARD__MAIL_KEPT | WARD__MAIL_SHARED);
+    ward__store(&mail->bits, ward__load(&mail->bits) | WARD__MAIL_BOXED);
     ward__store(&mail->next, 0);
     for (;;) {
         rc = allowed(box, word, hand_over);
@@ -78,21 +78,14 @@ enum ward__pushed ward__mailbox_push(struct ward__mailbox *box, struct ward__poo
             if (again == word) break;
             word = again;
         } else {
-            uint64_t flags = ((word & WARD__FLAGS) | WARD__SCHEDULED) & ~WARD__EMPTY;
             /* seq_cst: an ask looks at its cancel flag after this. */
-            if (ward__cas_seq(
-                    &box->word, &word, make_word(index, ward__word_count(word) + 1, flags)))
-                break;
+            if (ward__cas_seq(&box->word, &word, ward__word_with(word, index))) break;
         }
         if (ward__load(&box->life) != life) return WARD__PUSH_GONE;
     }
     if (rc == WARD__PUSH_FULL) ward__add(&box->refused, 1);
     if (rc != WARD__PUSHED) return rc;
-    /* Release, read with acquire in take: the swap does not order the payload before the link. */
-    if (word & WARD__EMPTY)
-        ward__store_rel(&box->first, index);
-    else
-        ward__store_rel(&ward__mail(pool, ward__word_index(word))->next, index);
+    ward__mailbox_link(box, pool, word, index);
     return word & WARD__SCHEDULED ? WARD__PUSHED : WARD__PUSHED_SCHEDULE;
 }
 
@@ -286,20 +279,15 @@ bool ward__mailbox_settle(struct ward__mailbox *box)
 
 /* -- the owner --------------------------------------------------------------------------------- */
 
-void ward__mail_release(struct ward__pool *pool, struct ward__magazines *magazines,
+void ward__mail_release_shared(struct ward__pool *pool, struct ward__magazines *magazines,
     struct ward_msg *mail, uint32_t holder_bit)
 {
     uint32_t bits = ward__mail_bits(mail), holders = WARD__MAIL_BOXED | WARD__MAIL_READ;
 
     if (bits & WARD__MAIL_SIGNAL) return;
-    if (ward__unlikely(bits & WARD__MAIL_SHARED)) {
-        bits = atomic_fetch_and_explicit(&mail->bits, ~holder_bit, memory_order_acq_rel);
-        bits &= ~holder_bit;
-    } else {
-        bits &= ~holder_bit;
-        ward__store(&mail->bits, bits);
-    }
-    if (!(bits & holders)) ward__mail_put(pool, magazines, ward__mail_index(pool, mail));
+    bits = atomic_fetch_and_explicit(&mail->bits, ~holder_bit, memory_order_acq_rel);
+    if (!(bits & ~holder_bit & holders))
+        ward__mail_put(pool, magazines, ward__mail_index(pool, mail));
 }
 
 void ward__mailbox_publish(struct ward__mailbox *box)
@@ -309,8 +297,7 @@ void ward__mailbox_publish(struct ward__mailbox *box)
     ward__store_rel(&box->released, (uint32_t)taken - ward__load(&box->kept));
 }
 
-/* The link of a message that is known to be coming; 0: it does not come soon. */
-static uint32_t look(_Atomic uint32_t *link)
+uint32_t ward__mailbox_look(_Atomic uint32_t *link)
 {
     uint32_t index = ward__load_acq(link);
     int64_t until;
@@ -319,37 +306,6 @@ static uint32_t look(_Atomic uint32_t *link)
     until = ward__now_ns() + LOOK_NS;
     while (!(index = ward__load_acq(link)) && ward__now_ns() < until) {
     }
-    return index;
-}
-
-uint32_t ward__mailbox_take(struct ward__mailbox *box, struct ward__pool *pool,
-    struct ward__magazines *magazines, bool *missing)
-{
-    uint32_t index;
-
-    *missing = false;
-    if (box->hand) {
-        struct ward_msg *old = ward__mail(pool, box->hand);
-        index = ward__load_acq(&old->next);
-        if (!index) {
-            uint64_t word = ward__load_acq(&box->word);
-            if (ward__word_index(word) == box->hand && !(word & WARD__EMPTY)) return 0;
-            index = look(&old->next);
-            *missing = !index;
-            if (!index) return 0;
-        }
-        box->hand = index;
-        ward__mail_release(pool, magazines, old, WARD__MAIL_BOXED);
-    } else {
-        if (ward__load_acq(&box->word) & WARD__EMPTY) return 0;
-        index = look(&box->first);
-        *missing = !index;
-        if (!index) return 0;
-        ward__store(&box->first, 0);
-        box->hand = index;
-    }
-    ward__bump(&box->taken, 1);
-    ward__mailbox_publish(box);
     return index;
 }
 

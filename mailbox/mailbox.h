@@ -82,10 +82,49 @@ enum ward__pushed {
 void ward__mailbox_open(
     struct ward__mailbox *box, uint32_t bound, size_t bytes_max, pthread_mutex_t *lock);
 
-/* Offers the message `index` to the life `life`; its stamp and tick are set here. hand_over: for a
- * parked sender, by the owner. Not accepted: the caller still has it. Any thread. */
+/* Offers the message `index`, fresh from being filled, to the life `life`. hand_over: for a parked
+ * sender, by the owner. Not accepted: the caller still has it. Any thread. */
 enum ward__pushed ward__mailbox_push(struct ward__mailbox *box, struct ward__pool *pool,
     uint64_t life, uint32_t index, bool hand_over);
+
+/* What a push makes of the word: the message is the newest, there is one more, someone runs it. */
+static inline uint64_t ward__word_with(uint64_t word, uint32_t index)
+{
+    /* The count is at the top of the lower half, where it wraps by itself. */
+    uint32_t low = (uint32_t)word + (1u << WARD__COUNT_SHIFT);
+
+    return (uint64_t)index << 32 | ((low | WARD__SCHEDULED) & ~(uint32_t)WARD__EMPTY);
+}
+/* Release, read with acquire in take: the swap does not order the payload before the link. */
+static inline void ward__mailbox_link(
+    struct ward__mailbox *box, struct ward__pool *pool, uint64_t before, uint32_t index)
+{
+    if (before & WARD__EMPTY)
+        ward__store_rel(&box->first, index);
+    else
+        ward__store_rel(&ward__mail(pool, ward__word_index(before))->next, index);
+}
+/* ward__mailbox_push, with its first try inline: there is room and nobody else is at it. */
+static WARD__INLINE enum ward__pushed ward__mailbox_offer(
+    struct ward__mailbox *box, struct ward__pool *pool, uint64_t life, uint32_t index)
+{
+    struct ward_msg *mail = ward__mail(pool, index);
+    uint64_t word = ward__load_acq(&box->word); /* the word first, the life second */
+    uint32_t fill;
+
+    if (ward__unlikely(
+            ward__load(&box->life) != life || (word & (WARD__DEAD | WARD__CLOSED | WARD__WAITED))))
+        return ward__mailbox_push(box, pool, life, index, false);
+    fill = (ward__word_count(word) - ward__load_acq(&box->released)) & WARD__COUNT_MASK;
+    mail->stamp = (uint32_t)life;
+    ward__store(&mail->bits, ward__load(&mail->bits) | WARD__MAIL_BOXED);
+    ward__store(&mail->next, 0);
+    if (ward__unlikely(fill >= ward__load(&box->bound)) ||
+        ward__unlikely(!ward__cas_seq(&box->word, &word, ward__word_with(word, index))))
+        return ward__mailbox_push(box, pool, life, index, false);
+    ward__mailbox_link(box, pool, word, index);
+    return word & WARD__SCHEDULED ? WARD__PUSHED : WARD__PUSHED_SCHEDULE;
+}
 
 /* Reserves bytes for what lies beside a message, before the push. Any thread.
  * Errors: WARD_EFULL; WARD_ETOOBIG when it can never fit. */
@@ -104,18 +143,83 @@ bool ward__mailbox_unpark(struct ward__wait *wait);
 
 /* -- the owner only -- */
 
+/* The holder of a record gives it up; the last one frees it. Owner, or a zombie when SHARED. */
+void ward__mail_release_shared(struct ward__pool *pool, struct ward__magazines *magazines,
+    struct ward_msg *mail, uint32_t holder_bit);
+static inline void ward__mail_release(struct ward__pool *pool, struct ward__magazines *magazines,
+    struct ward_msg *mail, uint32_t holder_bit)
+{
+    uint32_t bits = ward__mail_bits(mail);
+
+    if (ward__unlikely(bits & (WARD__MAIL_SHARED | WARD__MAIL_SIGNAL))) {
+        ward__mail_release_shared(pool, magazines, mail, holder_bit);
+        return;
+    }
+    bits &= ~holder_bit;
+    ward__store(&mail->bits, bits);
+    if (!(bits & (WARD__MAIL_BOXED | WARD__MAIL_READ)))
+        ward__mail_put(pool, magazines, ward__mail_index(pool, mail));
+}
+
+/* The link of a message that is known to be coming; 0: it does not come soon. */
+uint32_t ward__mailbox_look(_Atomic uint32_t *link);
+
 /* The next message, or 0: none. *missing: a sender stopped between its swap and its link; go to
  * the end of the run queue. The message taken before loses its first holder. A message whose stamp
  * is not this life's is a dead letter: its sender stood still before its swap while the life it
  * meant ended, and the word came to be the same again. */
-uint32_t ward__mailbox_take(struct ward__mailbox *box, struct ward__pool *pool,
-    struct ward__magazines *magazines, bool *missing);
+static WARD__INLINE uint32_t ward__mailbox_take(struct ward__mailbox *box, struct ward__pool *pool,
+    struct ward__magazines *magazines, bool *missing)
+{
+    uint32_t hand = box->hand, index, taken;
+    _Atomic uint32_t *link = hand ? &ward__mail(pool, hand)->next : &box->first;
+    uint64_t word;
+
+    *missing = false;
+    index = ward__load_acq(link);
+    if (!index) {
+        word = ward__load_acq(&box->word);
+        if (word & WARD__EMPTY || (hand && ward__word_index(word) == hand)) return 0;
+        index = ward__mailbox_look(link);
+        *missing = !index;
+        if (!index) return 0;
+    }
+    box->hand = index;
+    if (hand)
+        ward__mail_release(pool, magazines, ward__mail(pool, hand), WARD__MAIL_BOXED);
+    else
+        ward__store(&box->first, 0);
+    taken = (uint32_t)ward__load(&box->taken) + 1;
+    ward__bump(&box->taken, 1);
+    ward__store_rel(&box->released, taken - ward__load(&box->kept));
+    return index;
+}
 
 /* Gives the mailbox up: true, and it is not SCHEDULED any more, so another thread may run the
  * owner at once. False: there is mail, a signal, or a parked sender to be served; or it was
  * closed. */
 bool ward__mailbox_idle(
     struct ward__mailbox *box, struct ward__pool *pool, struct ward__magazines *magazines);
+/* The same with the usual case inline: the last message was taken, and nothing else is there. */
+static WARD__INLINE bool ward__mailbox_rest(
+    struct ward__mailbox *box, struct ward__pool *pool, struct ward__magazines *magazines)
+{
+    const uint32_t other = WARD__EMPTY | WARD__SIGNAL | WARD__CLOSED | WARD__WAITED;
+    uint32_t hand = box->hand, low;
+    uint64_t word = ward__load_acq(&box->word), empty;
+
+    if (ward__unlikely(!hand || ward__word_index(word) != hand || ((uint32_t)word & other)))
+        return ward__mailbox_idle(box, pool, magazines);
+    low = ((uint32_t)word | (uint32_t)WARD__EMPTY) & ~(uint32_t)WARD__SCHEDULED;
+    empty = ward__load(&box->life) << 32 | low;
+    box->hand = 0; /* after the swap the mailbox may be another thread's */
+    if (ward__unlikely(!ward__cas_seq(&box->word, &word, empty))) {
+        box->hand = hand;
+        return false;
+    }
+    ward__mail_release(pool, magazines, ward__mail(pool, hand), WARD__MAIL_BOXED);
+    return true;
+}
 
 /* Publishes `released` after the number of kept ones changed. */
 void ward__mailbox_publish(struct ward__mailbox *box);
@@ -145,10 +249,6 @@ bool ward__mailbox_signal(struct ward__mailbox *box);
 void ward__mailbox_kill(struct ward__mailbox *box);
 void ward__mailbox_end(
     struct ward__mailbox *box, struct ward__pool *pool, struct ward__magazines *magazines);
-
-/* The holder of a record gives it up; the last one frees it. Owner, or a zombie when SHARED. */
-void ward__mail_release(struct ward__pool *pool, struct ward__magazines *magazines,
-    struct ward_msg *mail, uint32_t holder_bit);
 
 /* All that came in in this life: the word's count, extended by what was taken. */
 static inline uint64_t ward__mailbox_accepted(const struct ward__mailbox *box)
