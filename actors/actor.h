@@ -81,12 +81,12 @@ struct ward__spec {
     size_t children_count, state_bytes, mailbox_bytes, stack_bytes;
     int64_t idle_ns, start_ns, stop_ns, stuck_ns; /* INT64_MAX: never */
     int64_t window_ns, backoff_ns, backoff_max_ns;
-    uint32_t mailbox_max, restarts_max, children_max, zombies_max;
+    uint32_t mailbox_max, restarts_max, children_max, zombies_max, site_max;
     enum ward__kind kind;
     ward_idle on_idle;
     ward_restart restart;
     ward_strategy strategy;
-    uint32_t drain_on_stop, discard_on_restart;
+    uint32_t drain_on_stop, discard_on_restart, significant;
 };
 
 /* What is counted of a spec: kept beside it, so that specs can be compared byte by byte. */

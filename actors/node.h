@@ -536,6 +536,7 @@ static inline int64_t ward__wheel_next_ns(const struct ward__worker *worker)
 
 int64_t ward__clock_ns(const ward_node *node); /* virtual when simulated */
 uint64_t ward__clock_tick(const ward_node *node, int64_t ns); /* ms since open, rounded up */
+uint64_t ward__chance(const ward_node *node); /* from the seed when simulated */
 /* When this worker last looked, if that was in this tick: for what is only shown. A turn may have
  * run for seconds since. */
 static inline int64_t ward__about_now_ns(const struct ward__here *here)

@@ -127,7 +127,7 @@ void *ward_state(ward_self *self)
 
 uint64_t ward_random(ward_self *self)
 {
-    return self->node->sim ? ward__sim_random(self->node->sim) : ward__entropy();
+    return ward__chance(self->node);
 }
 
 bool ward_cancelled(const ward_self *self)

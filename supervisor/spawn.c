@@ -50,6 +50,16 @@ static bool copy_arg(ward_node *node, struct ward__slot *slot, const struct ward
     return true;
 }
 
+static bool init_child(
+    ward_node *node, struct ward__plan_child *child, const struct ward__spec *spec)
+{
+    struct ward__limits limits = ward__limits_of(spec);
+
+    if (!ward__plan_child_init(child, &node->heap, spec->restart, &limits)) return false;
+    child->significant = spec->significant;
+    return true;
+}
+
 static bool make_supervisor(ward_node *node, struct ward__slot *slot)
 {
     const struct ward__spec *spec = ward__load(&slot->spec);
@@ -63,14 +73,11 @@ static bool make_supervisor(ward_node *node, struct ward__slot *slot)
         return false;
     }
     slot->supervisor = sup;
+    sup->plan.random = ward__chance(node) | 1;
     if (count) sup->slots = ward__alloc_zero(&node->heap, count * sizeof *sup->slots);
     if (count && !sup->slots) return false;
-    for (uint32_t k = 0; k < count; k++) {
-        const struct ward__spec *child = spec->children[k].spec;
-        limits = ward__limits_of(child);
-        if (!ward__plan_child_init(&sup->plan.children[k], &node->heap, child->restart, &limits))
-            return false;
-    }
+    for (uint32_t k = 0; k < count; k++)
+        if (!init_child(node, &sup->plan.children[k], spec->children[k].spec)) return false;
     return true;
 }
 
@@ -258,13 +265,12 @@ static bool stopping(const struct ward__slot *slot)
 static ward_status give_plan(struct ward__here *here, struct ward__slot *slot)
 {
     const struct ward__spec *spec = ward__load(&slot->spec);
-    struct ward__limits limits = ward__limits_of(spec);
     struct ward__plan_child *child;
 
-    if (spec->restart == WARD_TEMPORARY) return WARD_OK;
+    if (spec->restart == WARD_TEMPORARY && !spec->significant) return WARD_OK;
     child = ward__alloc(&here->node->heap, sizeof *child);
     if (!child) return WARD_ENOMEM;
-    if (!ward__plan_child_init(child, &here->node->heap, spec->restart, &limits)) {
+    if (!init_child(here->node, child, spec)) {
         ward__free(&here->node->heap, child, sizeof *child);
         return WARD_ENOMEM;
     }
@@ -283,6 +289,18 @@ static ward_status takes_children(const struct ward__slot *sup)
     return phase == WARD__START || phase == WARD__LIVE ? WARD_OK : WARD_EUNAVAIL;
 }
 
+/* Live actors of a line of code, of whatever spec: as the census counts them. */
+static uint64_t live_of_site(const ward_node *node, const char *site)
+{
+    uint64_t live = 0;
+
+    for (struct ward__spec_entry *entry = ward__load_acq(&node->tree->specs); entry;
+         entry = entry->next)
+        if (entry->spec.site == site)
+            live += ward__load(&entry->counts.spawned) - ward__load(&entry->counts.ended);
+    return live;
+}
+
 static ward_status spawn_locked(struct ward__here *here, ward_ref *out, struct ward__slot *parent,
     const struct ward__birth *birth)
 {
@@ -294,6 +312,9 @@ static ward_status spawn_locked(struct ward__here *here, ward_ref *out, struct w
     if (!rc && stopping(parent)) rc = WARD_ECANCELED;
     if (rc) return rc;
     if (parent->supervisor && parent->children >= ward__load(&parent->spec)->children_max)
+        return WARD_ELIMIT;
+    if (birth->spec->site_max != WARD_UNLIMITED &&
+        live_of_site(here->node, birth->spec->site) >= birth->spec->site_max)
         return WARD_ELIMIT;
     rc = ward__actor_make_locked(here, &slot, parent, birth);
     if (!rc && parent->supervisor) {

@@ -41,6 +41,7 @@ static bool valid(const ward_spec *spec)
     if (spec->mailbox_max > WARD__BOUND_MAX && spec->mailbox_max != 0) return false;
     if (spec->strategy > WARD_DYNAMIC || spec->restart > WARD_TEMPORARY) return false;
     if (spec->on_idle > WARD_IDLE_STOP) return false;
+    if (spec->significant && spec->restart == WARD_PERMANENT) return false; /* it never ends */
     if (spec->strategy == WARD_DYNAMIC && spec->children.count > 0) return false;
     if (spec->children.count > 0 && !spec->children.at) return false;
     if (spec->idle_ms && !spec->handle) return false; /* a body has the argument of ward_receive */
@@ -86,11 +87,13 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
     out->restarts_max = or (spec->restarts_max, 5);
     out->children_max = or (spec->children_max, 65536);
     out->zombies_max = or (spec->zombies_max, 8);
+    out->site_max = spec->site_max ? spec->site_max : WARD_UNLIMITED;
     out->on_idle = spec->on_idle;
     out->restart = spec->restart;
     out->strategy = spec->strategy;
     out->drain_on_stop = spec->drain_on_stop;
     out->discard_on_restart = spec->discard_on_restart;
+    out->significant = spec->significant;
 }
 
 /* Children are equal when they are, one by one; the rest of a spec has no padding that differs,

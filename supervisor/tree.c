@@ -353,7 +353,7 @@ static void judge_dynamic(struct ward__here *here, struct ward__slot *slot, stru
         return;
     }
     ward__life_over_locked(here, slot);
-    if (verdict != WARD__VERDICT_GIVE_UP) return;
+    if (verdict != WARD__VERDICT_END) return;
     ward__cancel_children_locked(here, sup);
     ward__step_locked(here, sup);
 }

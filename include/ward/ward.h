@@ -106,7 +106,7 @@ typedef enum ward_status {
     WARD_EFENCED = -12,   /* this incarnation was quarantined: nothing it does counts any more */
     WARD_ESTATE = -13,    /* not here: for one, waiting inside a handler */
     WARD_ETOOBIG = -14,   /* over ward_opts.message_bytes_max or blob_bytes_max */
-    WARD_ELIMIT = -15,    /* over actors_max, children_max, blocking_max, or 64 deferred calls */
+    WARD_ELIMIT = -15,    /* over actors_max, children_max, site_max, blocking_max, or 64 defers */
     WARD_ELINK = -16,     /* the link to that node is down */
     WARD_EDENIED = -17,   /* that address or peer is not allowed */
     WARD_EFAIL = -18,     /* yours to return: I am broken, my supervisor judges */
@@ -253,17 +253,22 @@ struct ward_spec {
     uint32_t stack_bytes; /* of a body. 0: 64 KiB; blocking: 1 MiB */
     /* as a child of a supervisor */
     ward_restart restart; /* 0: PERMANENT */
+    bool significant;     /* TRANSIENT or TEMPORARY: its end for good, unless somebody cancelled it,
+                             ends the supervisor, well or BY_CHILD. 0: the others go on */
     /* limits on restarts: of this child, and of a supervisor over all its children; beyond them
        the supervisor fails, and its own supervisor judges */
     uint32_t restarts_max;   /* at most 1024, or WARD_UNLIMITED. 0: 5 */
     uint32_t window_ms;      /* 0: 60000 */
-    uint32_t backoff_ms;     /* first delay, doubling with each restart in the window;
-                                WARD_AT_ONCE: none ever. 0: 10 */
+    uint32_t backoff_ms;     /* up to this, by chance, doubling with each restart in the window;
+                                WARD_AT_ONCE: no delay ever. 0: 10 */
     uint32_t backoff_max_ms; /* 0: 30000 */
     /* as a supervisor */
     ward_strategy strategy; /* 0: ONE_FOR_ONE */
     uint32_t children_max;  /* of DYNAMIC. 0: 65536 */
     uint32_t zombies_max;   /* stuck incarnations it puts up with. 0: 8 */
+    /* as a leak that is noticed */
+    uint32_t site_max; /* live actors that this line of code has made, their static children
+                          included; a restart is never refused. 0: no limit of its own */
 };
 
 /* Where a wait stands, for the census: one literal, one store. A binding passes its own. */
