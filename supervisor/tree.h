@@ -13,6 +13,8 @@
 #ifndef WARD_SUPERVISOR_TREE_H
 #define WARD_SUPERVISOR_TREE_H
 
+#include <ward/sim.h>
+
 #include "actors/node.h"
 #include "supervisor/plan.h"
 
@@ -239,5 +241,17 @@ void ward__zombies_discard(ward_node *node);
 
 /* Frees a node that was closed around its last thread, on that thread. */
 void ward__node_left(ward_node *node);
+/* As ward_open, in that simulation. */
+ward_status ward__open_simulated(
+    ward_node **out, const ward_opts *opts, size_t opts_bytes, ward_sim *sim);
+
+/* -- simulations (simulate.c, graph.c) --------------------------------------------------------- */
+
+/* As ward_run, with ward_opts.sim_seed, which is 0 of a real node. */
+ward_status ward__run_simulated(ward_body *body, const ward_opts *opts, size_t opts_bytes);
+uint64_t ward__sim_seed(const ward_opts *opts, size_t opts_bytes);
+/* Appends a line for each actor that waits: whom for, where in the code, since when. Cut off where
+ * there is no room; always terminated. Returns the new length. */
+size_t ward__graph(ward_node *node, bool named, char *out, size_t length, size_t bytes);
 
 #endif

@@ -349,7 +349,7 @@ typedef struct ward_opts {
     uint32_t stop_ms;         /* ward_run, from its body's return to its own. 0: 10000 */
     uint32_t zombies_max;     /* quarantined turns of the whole node before supervisors give up
                                  instead of restarting. 0: 32 */
-    uint64_t sim_seed;        /* one thread, virtual clock, order chosen by the seed. 0: real */
+    uint64_t sim_seed;        /* simulated: see sim.h. 0: real */
     /* Hooks; `hook` comes first. on_event: one call at a time, on a thread of its own, so that a
        slow one delays nobody; must not call ward but ward_event_text. The others: any thread,
        must not call ward. */
@@ -366,18 +366,6 @@ typedef struct ward_opts {
  * abandon stuck actors; WARD_EDEADLK: simulated, and nothing can ever happen again. */
 #define ward_run(body, ...) ward_run_sized((body), (__VA_ARGS__), sizeof(ward_opts))
 WARD_CHECKED ward_status ward_run_sized(ward_body *body, const ward_opts *opts, size_t opts_bytes);
-
-/* ward_run for seeds 1 to runs; *failed_seed is the first that did not return WARD_OK.
- * Errors: what that run returned. */
-#define ward_simulate(failed_seed, body, runs, ...) \
-    ward_simulate_sized((failed_seed), (body), (runs), (__VA_ARGS__), sizeof(ward_opts))
-WARD_CHECKED ward_status ward_simulate_sized(
-    uint64_t *failed_seed, ward_body *body, uint32_t runs, const ward_opts *opts, size_t bytes);
-
-/* In a simulated node: this turn takes that much virtual time without waiting, as code does that
- * loops or blocks, so the watchdog sees it; WARD_UNLIMITED: it never returns. A real endless loop
- * would hang the simulation. Errors: WARD_ESTATE in a node that is not simulated. */
-WARD_CHECKED ward_status ward_sim_hang(ward_self *self, uint32_t ms);
 
 /* The same in pieces, for a program with a main loop of its own. Errors: none more. */
 #define ward_open(out, ...) ward_open_sized((out), (__VA_ARGS__), sizeof(ward_opts))

@@ -100,7 +100,6 @@ static void on_signal(int number)
 static void one_seed(const struct scenario *scenario, uint64_t seed)
 {
     ward_opts opts = { .arg = scenario->world,
-        .sim_seed = seed,
         .actors_max = 4096,
         .hook = scenario->world,
         .on_event = scenario->on_event,
@@ -110,7 +109,7 @@ static void one_seed(const struct scenario *scenario, uint64_t seed)
 
     running.seed = seed;
     memset(scenario->world, 0, scenario->world_bytes);
-    rc = ward_simulate(&failed, scenario->body, 1, &opts);
+    rc = ward_simulate(&failed, scenario->body, 1, &(ward_sim_opts){ .seed = seed, .node = &opts });
     if (rc == WARD_ETIMEDOUT && scenario->abandons && scenario->abandons(scenario->world))
         rc = WARD_OK;
     CHECKF(rc == WARD_OK, "the run ended with \"%s\"", ward_strerror(rc));

@@ -4,6 +4,8 @@
  * nodes: time is virtual, so what is asserted of it is exact. Threads race with a census in
  * tests/race/census.c.
  */
+#include <ward/sim.h>
+
 #include "tests/support/census_fixture.h"
 
 static const char *asks_at, *receives_at, *sleeps_at, *sends_at, *finds_at, *spawns_at;
