@@ -136,9 +136,10 @@ static ward_status look_at_sender(ward_self *self)
         SPAWN(self, &(ward_spec){ .name = "full", .handle = keep_all, .mailbox_max = 1 });
     const ward_row *row;
 
-    for (int i = 0; i < 2; i++) /* the first is kept, the second parks */
+    for (int i = 0; i < 2; i++) { /* the first is kept, the second parks */
         SPAWN(self, &(ward_spec){ .body = sends, .arg = &full });
-    pass_time(self, 100);
+        pass_time(self, 100);
+    }
     take_census(self);
     row = row_at("/main/full");
     cr_expect_eq(row->mail, 1);
