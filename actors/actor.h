@@ -94,6 +94,10 @@ struct ward__counts {
     _Atomic uint64_t spawned, ended, restarts, reaped;
     _Atomic uint64_t accepted, settled, refused; /* of lives that ended */
     _Atomic uint64_t fates[WARD__FATES];
+    /* Threads lent to long turns of its actors, at the watchdog's look `lent_look`. */
+    uint32_t lent;
+    uint64_t lent_look;
+    _Atomic bool held; /* its other actors wait until there are fewer */
 };
 
 struct ward__spec_entry {

@@ -27,7 +27,7 @@
  * handlers whose messages are light, after WARD__SLICE_NS and a tick. */
 enum { WARD__SLICE = 64, WARD__SLICE_NS = 200000 };
 enum { WARD__LAST_IN_ROW = 16 }; /* times that whom a message went to runs before the queue */
-enum { WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__SPARES_MAX = 64 };
+enum { WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__DOING_MAX = 96, WARD__WHO_MAX = 128 };
 
 /* Bits of ward__thread.hand. */
 enum { WARD__ASK_WORKER = 1, WARD__WORKER_GONE = 2, WARD__ASK_TURN = 4, WARD__TURN_GONE = 8 };
@@ -66,6 +66,9 @@ struct ward__worker {
     _Alignas(64) _Atomic uint32_t inbox; /* a stack of slots, taken whole */
     _Atomic uint32_t bell; /* futex: 1 while it sleeps */
     _Atomic(struct ward__thread *) thread;
+    /* The watchdog's. */
+    int64_t moved_ns; /* when it was last given another thread */
+    uint32_t moves; /* in a row */
 };
 
 enum ward__thread_kind {
@@ -89,6 +92,17 @@ struct ward__zombie {
     uint32_t supervisor; /* slot that bears it, and its life */
     uint64_t supervisor_life;
     int64_t since_ns;
+    char path[WARD__WHO_MAX]; /* the slot may be a stranger's by now */
+};
+
+/* What the watchdog knows of a turn that is late. */
+struct ward__late {
+    uint64_t turn; /* this is about */
+    int64_t told_ns; /* its age when it was last reported; 0: not yet */
+    int64_t ran_ns, delayed_ns; /* of the thread, when it was first looked at, and last credited */
+    bool looked; /* `doing` is about this turn */
+    bool behind_zombie; /* it waits for a lock that a zombie holds */
+    char doing[WARD__DOING_MAX]; /* "read(fd 3 = pipe)"; threads_lock */
 };
 
 struct ward__thread {
@@ -105,6 +119,7 @@ struct ward__thread {
     enum ward__thread_kind kind;
     bool odd; /* a call takes the long way: exempt, simulated, or fences are for real */
     pthread_t id;
+    _Atomic int tid; /* the kernel's number; 0: it has not begun, or is no thread of ours */
     bool joinable; /* it is ward's own */
     bool lost; /* of the blocking pool: it was stuck */
     _Atomic uint32_t wake; /* futex of a thread actor: WARD__WAKE_ bits */
@@ -115,7 +130,8 @@ struct ward__thread {
     /* The watchdog's, but zombie is also its own after it returned; tree lock. */
     _Atomic uint64_t seen_turn; /* the census reads these two */
     _Atomic int64_t seen_ns;
-    int64_t told_ns, looked_ns;
+    int64_t looked_ns;
+    struct ward__late late;
     struct ward__zombie zombie;
     struct ward__thread *next, *prev, *spare_next;
 };
@@ -231,6 +247,10 @@ struct ward_node {
     pthread_cond_t pool_cond;
     uint32_t pool_head, pool_tail, pool_threads, pool_idle, pool_queued;
     _Atomic uint32_t pool_short; /* a thread could not be started */
+    /* Actors whose spec holds too many spares: they wait for one of those turns to end. */
+    pthread_mutex_t held_lock;
+    uint32_t held; /* a list by queue_next */
+    _Atomic bool holding; /* there may be such specs */
     /* The watchdog's tick; see clock.c of the supervision layer. */
     _Atomic uint32_t tick; /* ms since open, published while something runs */
     _Atomic uint32_t awake; /* threads that may be in a turn */
@@ -426,6 +446,10 @@ static inline struct ward__slot *ward__next_in(ward_node *node, struct ward__wor
     return ward__slot(node, index);
 }
 void ward__ring(ward_node *node, struct ward__worker *worker);
+/* Puts an actor of a spec that is held back aside; false: it is to run. */
+bool ward__hold(ward_node *node, struct ward__slot *slot);
+/* Makes those runnable again that need not wait any more, or are to stop. Any thread. */
+void ward__let_go(ward_node *node);
 /* The next actor for a thread of the blocking pool, or NULL: go home. Waits. */
 struct ward__slot *ward__pool_next(ward_node *node);
 

@@ -307,6 +307,8 @@ static void fill_wait(const struct walk *walk, const struct raw *raw, ward_row *
     } else if (row->state == WARD_WAITING && is_handler(raw)) {
         row->wait = "receive";
         row->deadline_ns = deadline; /* of .idle_ms */
+    } else if (row->state == WARD_RUNNABLE && ward__load(&ward__counts(raw->spec)->held)) {
+        row->wait = "thread"; /* hung ones of its service have enough of them */
     }
 }
 

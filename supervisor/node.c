@@ -40,6 +40,7 @@ static void fill_opts(ward_node *node, const ward_opts *opts, size_t bytes)
     if (!own->workers) own->workers = (uint32_t)ward__cpus();
     if (own->workers > WARD__WORKERS_MAX) own->workers = WARD__WORKERS_MAX;
     if (!own->blocking_max) own->blocking_max = 64;
+    if (!own->spares_max) own->spares_max = 64;
     if (!own->actors_max) own->actors_max = 1u << 20;
     if (!own->message_bytes_max) own->message_bytes_max = (size_t)1 << 20;
     if (!own->blob_bytes_max) own->blob_bytes_max = (size_t)64 << 20;
@@ -69,6 +70,7 @@ static void open_locks(ward_node *node, struct ward__tree *tree)
     pthread_mutex_init(&node->look_lock, NULL);
     pthread_cond_init(&node->threads_ended, NULL);
     pthread_mutex_init(&node->pool_lock, NULL);
+    pthread_mutex_init(&node->held_lock, NULL);
     pthread_cond_init(&node->pool_cond, NULL);
 }
 
@@ -83,6 +85,7 @@ static void close_locks(ward_node *node, struct ward__tree *tree)
     pthread_mutex_destroy(&node->look_lock);
     pthread_cond_destroy(&node->threads_ended);
     pthread_mutex_destroy(&node->pool_lock);
+    pthread_mutex_destroy(&node->held_lock);
     pthread_cond_destroy(&node->pool_cond);
 }
 
@@ -452,7 +455,6 @@ static void quarantine_rest(ward_node *node)
 static size_t name_abandoned(ward_node *node)
 {
     uint32_t used = ward__load_acq(&node->slots_used);
-    char path[64];
     size_t count;
 
     ward__tree_lock(node);
@@ -460,10 +462,10 @@ static size_t name_abandoned(ward_node *node)
     pthread_mutex_lock(&node->threads_lock);
     for (struct ward__thread *thread = node->threads; thread; thread = thread->next) {
         if (!thread->zombie.spec) continue;
-        snprintf(path, sizeof path, "#%u", thread->zombie.slot);
-        ward__event(
-            node, &(struct ward__news){
-                      .kind = WARD_EV_ABANDONED, .path = path, .site = thread->zombie.spec->site });
+        ward__event(node, &(struct ward__news){ .kind = WARD_EV_ABANDONED,
+                              .path = thread->zombie.path,
+                              .what = thread->late.doing,
+                              .site = thread->zombie.spec->site });
     }
     pthread_mutex_unlock(&node->threads_lock);
     for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++) {

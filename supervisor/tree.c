@@ -472,6 +472,8 @@ void ward__alarmed_locked(struct ward__here *here, struct ward__slot *slot, int6
     } else if (!slot->marks.asked && ward__load(&slot->phase) == WARD__START) {
         slot->marks.late = true;
         ward__cancel_locked(here, slot, false);
+    } else if (now_ns < here->node->tree->fair_ns) {
+        ward__alarm_set_locked(here->node, &slot->alarm, here->node->tree->fair_ns);
     } else if (ward__load(&slot->phase) != WARD__ENDING &&
                !ward__quarantine_locked(here, slot, now_ns)) {
         /* It is in no turn now, or its call is not over: it ends by itself, or the next time. A

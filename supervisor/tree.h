@@ -16,6 +16,7 @@
 #include <ward/sim.h>
 
 #include "actors/node.h"
+#include "base/proc.h"
 #include "supervisor/plan.h"
 
 enum { WARD__ROOT_SLOT = 1, WARD__PATH_MAX = 512 };
@@ -90,6 +91,11 @@ struct ward__tree {
     _Atomic uint32_t finders_count;
     uint64_t timers_made;
     uint64_t orphan_workers; /* mask of workers without a thread: a hand-over to be tried again */
+    uint64_t looks; /* the watchdog has taken */
+    uint32_t lent; /* threads, to long turns, at its last look */
+    int64_t lent_ns; /* when it last lent one */
+    int64_t look_ns; /* when it wants to look again, besides each tick; INT64_MAX: need not */
+    int64_t fair_ns; /* nobody is quarantined before: the watchdog itself was late */
     bool looking; /* the clock thread holds look_lock, and calls on with it */
     bool closing;
     int64_t close_by_ns;
@@ -236,6 +242,44 @@ bool ward__quarantine_locked(struct ward__here *here, struct ward__slot *slot, i
 void ward__returned(struct ward__here *here, struct ward__thread *thread);
 /* Frees what zombies of a simulated node hold: they never come back. */
 void ward__zombies_discard(ward_node *node);
+
+/* -- threads for long turns (spares.c) --------------------------------------------------------- */
+
+/* Counts who has how many, and lets those go on that were put aside. */
+void ward__spares_look_locked(ward_node *node);
+/* How long a turn may last on that worker before another thread takes the worker. */
+int64_t ward__lend_after_ns(const struct ward__worker *worker, int64_t now_ns);
+bool ward__may_lend(const ward_node *node);
+/* A worker was taken from a turn of that actor. */
+void ward__lent_locked(ward_node *node, struct ward__worker *worker, const struct ward__slot *slot);
+bool ward__lending_lately(const ward_node *node, int64_t now_ns);
+
+/* -- late turns (late.c) ----------------------------------------------------------------------- */
+
+enum { WARD__DUES_MAX = 16 };
+/* A turn to be looked at more closely. */
+struct ward__due {
+    struct ward__thread *thread; /* may be gone by now: look for it before you follow it */
+    uint64_t turn;
+    int tid, owner; /* owner: of the lock it waits for; 0: none */
+    bool first; /* only its times are wanted */
+    struct ward__syscall call;
+    struct ward__times times;
+    char fd[80];
+};
+struct ward__dues {
+    struct ward__due at[WARD__DUES_MAX];
+    uint32_t count;
+    bool traced;
+};
+/* Asks the kernel about them; no lock is held. */
+void ward__due_look(struct ward__dues *dues);
+/* Takes off its age what was not its own. The first time only begins to count. */
+void ward__due_credit_locked(struct ward__due *due, bool traced, int64_t now_ns);
+/* Writes down what it is doing. */
+void ward__due_text_locked(ward_node *node, struct ward__due *due, int64_t age_ns);
+/* "TYPE: what it is doing". */
+void ward__late_what(const struct ward__thread *thread, char *out, size_t bytes);
 
 /* -- the node (node.c) ------------------------------------------------------------------------- */
 

@@ -342,6 +342,8 @@ typedef struct ward_opts {
     const ward_table *table;
     uint32_t workers;         /* 0: one for each CPU this process may use */
     uint32_t blocking_max;    /* threads for .blocking handlers; bodies have their own. 0: 64 */
+    uint32_t spares_max;      /* threads lent to turns over 20 ms that others wait behind; one spec
+                                 has at most half, its other actors wait then. 0: 64 */
     uint32_t actors_max;      /* 0: 1 Mi */
     size_t message_bytes_max; /* of one value, blobs apart. 0: 1 MiB */
     size_t blob_bytes_max;    /* of one blob. 0: 64 MiB */
