@@ -227,6 +227,7 @@ static ward_status open_parts(ward_node *node)
     if (!rc && !ward__pool_open(&node->pool, &node->heap, mails, node->opts.message_bytes_max))
         rc = WARD_ENOMEM;
     if (!rc) rc = open_workers(node);
+    if (!rc) rc = ward__spec_caches_open(node);
     if (!rc) open_root(node);
     if (!rc) rc = ward__events_open(node);
     return rc;
@@ -320,7 +321,7 @@ static ward_status attach(
     }
     if (node->sim) return WARD_ESTATE;
     site.spec_bytes = sizeof own;
-    rc = ward__spec_intern(node, &birth.spec, &own, site);
+    rc = ward__spec_intern(&here, &birth.spec, &own, site);
     if (rc) return rc;
     ward__threads_reap(node);
     thread = ward__alloc(&node->heap, sizeof *thread);

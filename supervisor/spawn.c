@@ -338,7 +338,7 @@ static ward_status spawn(
     if (!out || !spec) return WARD_EINVAL;
     if (self->ending) return WARD_ECANCELED;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
-    rc = ward__spec_intern(here.node, &birth.spec, spec, site);
+    rc = ward__spec_intern(&here, &birth.spec, spec, site);
     if (!rc) {
         birth.name = spec->name;
         birth.arg = spec->arg;

@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "supervisor/tree.h"
 
-enum { CHILDREN_DEPTH = 16 };
+enum { CHILDREN_DEPTH = 16, CACHE_LINES = 16 };
 
 bool ward__name_valid(const char *name)
 {
@@ -253,16 +253,92 @@ static ward_status intern(ward_node *node, const struct ward__spec **out, const 
     return rc;
 }
 
-ward_status ward__spec_intern(
-    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site)
+/* The last specs that a worker's actors spawned, by the place in the code: as they were written,
+ * but for what belongs to one actor alone. Its thread's only. */
+struct ward__spec_cache {
+    struct {
+        const char *at;
+        const struct ward__spec *spec;
+        ward_spec raw;
+    } lines[CACHE_LINES];
+};
+
+static uint32_t line_of(const char *at)
 {
+    return (uint32_t)(((uintptr_t)at * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % CACHE_LINES;
+}
+
+/* Whatever is equal byte by byte is the same spec; static children are compared by what they point
+ * to, which may have changed. */
+static const struct ward__spec *cached(
+    const struct ward__spec_cache *cache, const ward_spec *raw, const char *at)
+{
+    uint32_t i = line_of(at);
+
+    if (cache->lines[i].at != at || memcmp(&cache->lines[i].raw, raw, sizeof *raw) != 0)
+        return NULL;
+    return cache->lines[i].spec;
+}
+
+static void remember(
+    struct ward__spec_cache *cache, const ward_spec *raw, const struct ward__spec *spec)
+{
+    uint32_t i = line_of(spec->site);
+
+    if (spec->children_count > 0) return;
+    cache->lines[i].at = spec->site;
+    cache->lines[i].spec = spec;
+    memcpy(&cache->lines[i].raw, raw, sizeof *raw);
+}
+
+ward_status ward__spec_intern(
+    struct ward__here *here, const struct ward__spec **out, const ward_spec *spec, ward_site site)
+{
+    struct ward__spec_cache *cache =
+        here->worker ? here->node->tree->caches[here->worker->index] : NULL;
     ward_spec room;
-    size_t bytes = site.spec_bytes < sizeof room ? site.spec_bytes : sizeof room;
+    ward_status rc;
 
     if (!spec || !site.at) return WARD_EINVAL;
-    memset(&room, 0, sizeof room); /* an older caller's struct is shorter: the rest is 0 */
-    memcpy(&room, spec, bytes);
-    return intern(node, out, &room, site, 0);
+    if (ward__likely(site.spec_bytes == sizeof room)) {
+        memcpy(&room, spec, sizeof room);
+    } else { /* an older caller's struct is shorter: the rest is 0 */
+        memset(&room, 0, sizeof room);
+        memcpy(&room, spec, site.spec_bytes < sizeof room ? site.spec_bytes : sizeof room);
+    }
+    if ((room.name && !ward__name_valid(room.name)) || (room.arg_bytes && !room.arg) ||
+        room.arg_bytes > PTRDIFF_MAX)
+        return WARD_EINVAL;
+    room.name = NULL;
+    room.arg = NULL;
+    room.arg_bytes = 0;
+    if (cache && (*out = cached(cache, &room, site.at)) != NULL) return WARD_OK;
+    rc = intern(here->node, out, &room, site, 0);
+    if (!rc && cache) remember(cache, &room, *out);
+    return rc;
+}
+
+ward_status ward__spec_caches_open(ward_node *node)
+{
+    size_t count = node->workers_count;
+
+    node->tree->caches = ward__alloc_zero(&node->heap, count * sizeof *node->tree->caches);
+    if (!node->tree->caches) return WARD_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        node->tree->caches[i] = ward__alloc_zero(&node->heap, sizeof *node->tree->caches[i]);
+        if (!node->tree->caches[i]) return WARD_ENOMEM;
+    }
+    return WARD_OK;
+}
+
+static void caches_free(ward_node *node)
+{
+    size_t count = node->workers_count;
+    struct ward__spec_cache **caches = node->tree->caches;
+
+    for (size_t i = 0; caches && i < count; i++)
+        ward__free(&node->heap, caches[i], sizeof *caches[i]);
+    ward__free(&node->heap, caches, count * sizeof *caches);
 }
 
 struct ward__limits ward__limits_of(const struct ward__spec *spec)
@@ -275,6 +351,7 @@ struct ward__limits ward__limits_of(const struct ward__spec *spec)
 
 void ward__specs_free(ward_node *node)
 {
+    caches_free(node);
     while (node->tree->specs) {
         struct ward__spec_entry *entry = node->tree->specs;
         node->tree->specs = entry->next;

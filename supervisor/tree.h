@@ -84,6 +84,7 @@ struct ward__tree {
     pthread_cond_t quiet; /* the root has no children any more */
     struct ward__spec_entry *_Atomic specs; /* grows in front, under its lock; freed at the end */
     pthread_mutex_t specs_lock;
+    struct ward__spec_cache **caches; /* of each worker */
     /* Cold timers: a binary heap; place 0 is not used. */
     struct ward__alarm_entry *alarms;
     uint32_t alarms_count, alarms_room, alarms_wanted;
@@ -128,7 +129,8 @@ static inline void ward__tree_unlock(ward_node *node)
 
 /* Checks a spec and finds or makes its entry. Errors: WARD_EINVAL, WARD_ENOMEM. */
 ward_status ward__spec_intern(
-    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site);
+    struct ward__here *here, const struct ward__spec **out, const ward_spec *spec, ward_site site);
+ward_status ward__spec_caches_open(ward_node *node);
 void ward__specs_free(ward_node *node);
 bool ward__name_valid(const char *name);
 struct ward__limits ward__limits_of(const struct ward__spec *spec);
