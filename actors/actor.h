@@ -91,8 +91,7 @@ struct ward__spec {
 
 /* What is counted of a spec: kept beside it, so that specs can be compared byte by byte. */
 struct ward__counts {
-    _Atomic uint64_t spawned, ended, restarts, reaped;
-    _Atomic uint64_t accepted, settled, refused; /* of lives that ended */
+    _Atomic uint64_t restarts, reaped;
     _Atomic uint64_t fates[WARD__FATES];
     /* Threads lent to long turns of its actors, at the watchdog's look `lent_look`. */
     uint32_t lent;
@@ -100,15 +99,28 @@ struct ward__counts {
     _Atomic bool held; /* its other actors wait until there are fewer */
 };
 
+/* What each spawn and each end counts: one for each worker, which is its only writer, and before
+ * them one for all other threads. */
+struct ward__tally {
+    _Atomic uint64_t spawned, ended;
+    _Atomic uint64_t accepted, settled, refused; /* of lives that ended */
+    unsigned char apart[128 - 5 * sizeof(uint64_t)]; /* so that two share no cache line */
+};
+
 struct ward__spec_entry {
     struct ward__spec spec;
     struct ward__counts counts;
     struct ward__spec_entry *next;
+    struct ward__tally tallies[];
 };
 
 static inline struct ward__counts *ward__counts(const struct ward__spec *spec)
 {
     return &((struct ward__spec_entry *)(uintptr_t)spec)->counts;
+}
+static inline struct ward__tally *ward__tallies(const struct ward__spec *spec)
+{
+    return ((struct ward__spec_entry *)(uintptr_t)spec)->tallies;
 }
 
 /* A signal with storage of its own: a DOWN or a tick. The lock of the slot's mailbox guards the
@@ -184,7 +196,7 @@ struct ward__slot {
     _Atomic(const char *) wait_what;
     _Atomic int64_t since_ns;
     _Atomic uint64_t incarnation;
-    _Atomic uint64_t born; /* it was the born-th actor of the node */
+    _Atomic uint64_t born; /* leak checks begun before it was born */
     _Atomic(struct ward__thread *) on; /* whose thread its fiber is on */
     _Atomic uint16_t home; /* worker */
     _Atomic uint8_t phase;

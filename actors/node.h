@@ -50,6 +50,13 @@ struct ward__wheel {
     _Atomic uint64_t next; /* tick of the earliest visit, UINT64_MAX: none */
 };
 
+/* Blocks of one size that a worker keeps; see small.c. */
+enum { WARD__SMALL_STEP = 64, WARD__SMALL_MAX = 256, WARD__SMALL_CLASSES = 4 };
+struct ward__small {
+    void *free;
+    uint32_t count;
+};
+
 struct ward__worker {
     /* Its thread's. */
     _Atomic uint32_t last_in;
@@ -59,6 +66,8 @@ struct ward__worker {
     uint32_t slices, look_after, tick_seen, tick_measured, share_after;
     int64_t now_ns, message_ns; /* read at slices; smoothed cost of a message */
     struct ward__magazines magazines;
+    uint32_t slot_free, slots_free; /* a few free slots, and how many */
+    struct ward__small small[WARD__SMALL_CLASSES];
     struct ward__wheel wheel;
     ward_node *node;
     uint32_t index;
@@ -257,7 +266,8 @@ struct ward_node {
     _Atomic uint32_t clock_deep; /* it sleeps until it is woken */
     _Atomic uint32_t clock_bell;
     /* Totals. */
-    _Atomic uint64_t spawned, fenced, late_replies, restarts, reaped;
+    _Atomic uint64_t fenced, late_replies, restarts, reaped;
+    _Atomic uint64_t leak_checks; /* begun */
     /* Seams. */
     const struct ward__tree_ops *ops;
     struct ward__tree *tree;
@@ -294,8 +304,15 @@ static inline ward_ref ward__ref(const ward_node *node, const struct ward__slot 
 ward_status ward__slots_open(ward_node *node, uint32_t max);
 void ward__slots_close(ward_node *node);
 /* Index of a free slot with a life of its own; 0: actors_max reached. Any thread. */
-uint32_t ward__slot_get(ward_node *node);
-void ward__slot_put(ward_node *node, struct ward__slot *slot);
+uint32_t ward__slot_get(struct ward__here *here);
+void ward__slot_put(struct ward__here *here, struct ward__slot *slot);
+
+/* -- small blocks (small.c) -------------------------------------------------------------------- */
+
+/* As ward__alloc and ward__free, faster for up to 256 bytes. Any thread may free. */
+void *ward__small_alloc(struct ward__here *here, size_t bytes);
+void ward__small_free(struct ward__here *here, void *at, size_t bytes);
+void ward__small_flush(ward_node *node, struct ward__worker *worker);
 
 /* -- threads and turns (thread.c) -------------------------------------------------------------- */
 
@@ -504,7 +521,7 @@ static inline void ward__waited(struct ward__here *here, ward_self *self)
 /* An incarnation's end, on the thread that runs it. */
 void ward__finish(struct ward__thread *thread, struct ward__slot *slot);
 void ward__inc_free(struct ward__here *here, struct ward__inc *inc);
-struct ward__inc *ward__inc_new(ward_node *node, const struct ward__spec *spec);
+struct ward__inc *ward__inc_new(struct ward__here *here, const struct ward__spec *spec);
 struct ward__inc *ward__inc_of(ward_self *self); /* NULL: no memory */
 /* ward_alloc, within a call: what a wait holds must go with the incarnation if it never ends. */
 void *ward__resize(ward_self *self, struct ward__here *here, void *old, size_t bytes);

@@ -37,7 +37,9 @@ void ward__serve(struct ward__here *here, struct ward__slot *slot)
 
 void ward__evict(struct ward__here *here, struct ward__slot *slot, ward_status status)
 {
-    ward__mailbox_evict(&slot->box, status, resume_sender, here);
+    /* Nobody parks from here on who would have to be evicted: closed and dead are seen first. */
+    if (ward__load_seq(&slot->box.word) & WARD__WAITED)
+        ward__mailbox_evict(&slot->box, status, resume_sender, here);
 }
 
 void ward__fate(const struct ward__slot *slot, enum ward__fate fate)

@@ -471,13 +471,14 @@ static bool take_sites(struct walk *walk)
 
     entry = ward__load_acq(&walk->node->tree->specs);
     for (; entry; entry = entry->next) {
-        uint64_t spawned = ward__load(&entry->counts.spawned);
-        if (!spawned) continue;
+        struct ward__books books = { 0 };
+        ward__books_of(walk->node, entry, &books);
+        if (!books.spawned) continue;
         if (!grow(&census->heap, (void **)&census->sites, census->sites_count, &census->sites_room,
                 sizeof *census->sites))
             return false;
-        census->sites[census->sites_count++] = (struct ward__site_count){ entry->spec.site, spawned,
-            ward__load(&entry->counts.restarts) };
+        census->sites[census->sites_count++] = (struct ward__site_count){ entry->spec.site,
+            books.spawned, ward__load(&entry->counts.restarts) };
     }
     return true;
 }

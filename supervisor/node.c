@@ -105,7 +105,7 @@ static ward_status open_workers(ward_node *node)
 
 static void open_root(ward_node *node)
 {
-    uint32_t index = ward__slot_get(node);
+    uint32_t index = ward__slot_get(&(struct ward__here){ node, NULL, NULL });
     struct ward__slot *root = ward__slot(node, index);
     ward_self *outside = &node->outside.self;
 
@@ -174,6 +174,7 @@ static void free_node(ward_node *node)
     if (route) route->free(route->arg);
     for (uint32_t i = 0; node->workers && i < node->workers_count; i++) {
         ward__magazines_flush(&node->pool, &node->workers[i].magazines);
+        ward__small_flush(node, &node->workers[i]);
         ward__wheel_close(&node->workers[i].wheel);
     }
     if (node->workers)

@@ -212,11 +212,31 @@ static const struct ward__spec *find(
     return NULL;
 }
 
+static size_t entry_bytes(const ward_node *node)
+{
+    return sizeof(struct ward__spec_entry) + (node->workers_count + 1) * sizeof(struct ward__tally);
+}
+
+void ward__books_of(
+    const ward_node *node, const struct ward__spec_entry *entry, struct ward__books *books)
+{
+    for (uint32_t i = 0; i <= node->workers_count; i++) {
+        const struct ward__tally *tally = &entry->tallies[i];
+        books->ended += ward__load_acq(&tally->ended);
+        books->accepted += ward__load_acq(&tally->accepted);
+        books->refused += ward__load_acq(&tally->refused);
+        books->settled += ward__load_acq(&tally->settled);
+    }
+    /* Last, so that no more have ended than were spawned. */
+    for (uint32_t i = 0; i <= node->workers_count; i++)
+        books->spawned += ward__load_acq(&entry->tallies[i].spawned);
+}
+
 /* Puts it in front of the list, unless somebody else did meanwhile. */
 static ward_status add(
     ward_node *node, const struct ward__spec **out, const struct ward__spec *spec)
 {
-    struct ward__spec_entry *first, *entry = ward__alloc_zero(&node->heap, sizeof *entry);
+    struct ward__spec_entry *first, *entry = ward__alloc_zero(&node->heap, entry_bytes(node));
 
     if (!entry) return WARD_ENOMEM;
     memcpy(&entry->spec, spec, sizeof *spec);
@@ -230,7 +250,7 @@ static ward_status add(
         entry = NULL;
     }
     pthread_mutex_unlock(&node->tree->specs_lock);
-    ward__free(&node->heap, entry, sizeof *entry);
+    ward__free(&node->heap, entry, entry_bytes(node));
     return WARD_OK;
 }
 
@@ -356,6 +376,6 @@ void ward__specs_free(ward_node *node)
         struct ward__spec_entry *entry = node->tree->specs;
         node->tree->specs = entry->next;
         free_children(node, &entry->spec);
-        ward__free(&node->heap, entry, sizeof *entry);
+        ward__free(&node->heap, entry, entry_bytes(node));
     }
 }

@@ -132,6 +132,12 @@ ward_status ward__spec_intern(
     struct ward__here *here, const struct ward__spec **out, const ward_spec *spec, ward_site site);
 ward_status ward__spec_caches_open(ward_node *node);
 void ward__specs_free(ward_node *node);
+/* What was counted of a spec, added to `books`; no lock. */
+struct ward__books {
+    uint64_t spawned, ended, accepted, settled, refused;
+};
+void ward__books_of(
+    const ward_node *node, const struct ward__spec_entry *entry, struct ward__books *books);
 bool ward__name_valid(const char *name);
 struct ward__limits ward__limits_of(const struct ward__spec *spec);
 
@@ -149,11 +155,15 @@ ward_status ward__actor_make_locked(struct ward__here *here, struct ward__slot *
     struct ward__slot *parent, const struct ward__birth *birth);
 /* Frees what an actor had besides its mailbox, and the slot; it has no children and no mail. */
 void ward__actor_unmake_locked(struct ward__here *here, struct ward__slot *slot);
+/* The same in two steps, for one without plan and children, of which only the first needs the
+ * lock: takes it out of the tree; then its mail goes to dead letters, and it is freed. */
+void ward__actor_leave_locked(struct ward__here *here, struct ward__slot *slot);
+void ward__actor_left(struct ward__here *here, struct ward__slot *slot);
 /* A supervisor that is started again: a fresh plan, and slots for its static children.
  * Errors: WARD_ENOMEM, WARD_ELIMIT. */
 ward_status ward__supervisor_renew_locked(struct ward__here *here, struct ward__slot *slot);
 void ward__arg_hold(void *arg);
-void ward__arg_drop(struct ward__heap *heap, void *arg, size_t arg_bytes);
+void ward__arg_drop(struct ward__here *here, void *arg, size_t arg_bytes);
 
 /* -- the tree (tree.c) ------------------------------------------------------------------------- */
 

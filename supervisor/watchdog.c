@@ -253,7 +253,7 @@ static void bury(struct ward__here *here, struct ward__zombie *zombie)
     }
     zombie->self->hand = zombie->self->answer = NULL;
     ward__inc_free(here, zombie->inc);
-    ward__arg_drop(&node->heap, zombie->arg, zombie->arg_bytes);
+    ward__arg_drop(here, zombie->arg, zombie->arg_bytes);
     if (zombie->fiber) ward__fiber_free(&node->stacks, zombie->fiber);
 }
 

@@ -83,7 +83,7 @@ WARD_CHECKED ward_status ward_census_serve(ward_node *node, const char *url);
 /* For tests: fails when actors spawned since `begin`, below `self`, still live after settle_ms.
  * Waits: that long at most. Errors: WARD_EFAIL. */
 typedef struct ward_mark {
-    uint64_t spawned;
+    uint64_t begun;
 } ward_mark;
 WARD_API ward_mark ward_leakcheck_begin(ward_self *self);
 WARD_CHECKED ward_status ward_leakcheck_end(ward_self *self, ward_mark mark, int64_t settle_ms);

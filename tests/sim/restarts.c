@@ -409,8 +409,10 @@ static void check_end(ward_self *self, const struct world *world)
 
     for (uint32_t i = 0; i < world->count; i++)
         CHECKF(!world->children[i].alive, "%u outlived its supervisor", i);
-    CHECKF(handlers.accepted + bodies.accepted == world->sent, "%llu accepted, %llu sent",
-        (unsigned long long)(handlers.accepted + bodies.accepted), (unsigned long long)world->sent);
+    CHECKF(handlers.lives.accepted + bodies.lives.accepted == world->sent,
+        "%llu accepted, %llu sent",
+        (unsigned long long)(handlers.lives.accepted + bodies.lives.accepted),
+        (unsigned long long)world->sent);
     CHECK(seen_by_books(&handlers) + seen_by_books(&bodies) == world->seen);
     CHECK(handlers.fates[WARD__IN_DOUBT] + bodies.fates[WARD__IN_DOUBT] == world->in_doubt);
 }

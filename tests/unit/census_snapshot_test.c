@@ -392,8 +392,8 @@ Test(census, fails_cleanly_whenever_memory_does)
     cr_expect_eq(failing.blocks, 0);
 }
 
-/* Puts another actor into the slot just when the census has read the first one's fields, and
- * makes room for its path. */
+/* With so few slots no worker holds free ones. Puts another actor into the slot just when the
+ * census has read the first one's fields, and makes room for its path. */
 struct swapping {
     ward_node *node;
     ward_ref old;
@@ -436,8 +436,10 @@ Test(census, never_mixes_two_actors_of_one_slot, .timeout = 50)
     struct swapping swapping = { 0 };
     const ward_row *row;
 
-    cr_assert_eq(ward_open(&swapping.node,
-                     &(ward_opts){ .hook = &swapping, .alloc = allocate_and_swap, .workers = 1 }),
+    cr_assert_eq(
+        ward_open(&swapping.node,
+            &(ward_opts){
+                .hook = &swapping, .alloc = allocate_and_swap, .workers = 1, .actors_max = 64 }),
         WARD_OK);
     swapping.old = SPAWN(ward_outside(swapping.node),
         &(ward_spec){ .name = "old", .handle = ignore, .mailbox_max = 3 });
