@@ -8,7 +8,7 @@
  *
  * Runs on the thread of who calls; a question to another node goes through the route.
  */
-#include "actors/node.h"
+#include "actors/request.h"
 #include "mailbox/value.h"
 
 /* What the caller of a wait is about to do. */
@@ -203,14 +203,6 @@ ward_status ward_send_by_at(ward_self *self, ward_ref to, const ward_type *type,
     return rc;
 }
 
-/* Gives the last answer back. */
-static void answer_end(struct ward__here *here, ward_self *self)
-{
-    if (!self->answer) return;
-    ward__mail_free(here, ward__mail_index(&here->node->pool, self->answer));
-    self->answer = NULL;
-}
-
 /* NOLINTNEXTLINE(readability-function-size): what a public wait needs */
 ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     const ward_type *type, const void *value, ward_deadline by, const char *at)
@@ -224,7 +216,7 @@ ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     rc = wait_for(&here, self, &request, by);
     if (!rc) {
-        answer_end(&here, self);
+        ward__answer_end(&here, self);
         self->answer = ward__mail(&here.node->pool, self->slot->wait.answer);
         self->slot->wait.answer = 0;
         *answer = self->answer;
@@ -293,6 +285,18 @@ void ward_refuse(ward_self *self, const ward_msg *question, ward_status why)
     ward__leave(self);
 }
 
+/* Where the asker looks for who holds its question; NULL: it waits no more, or is a peer's. Its
+ * cell may be armed for another question by now, and this actor hold that one, too. */
+static _Atomic uint32_t *holder_of(const ward_node *node, struct ward__token token)
+{
+    struct ward__wait *wait;
+
+    if (token.asker >= WARD__REMOTE) return NULL;
+    if (token.asker >= WARD__REQUEST) return ward__request_holder(node, token);
+    wait = &ward__slot(node, token.asker)->wait;
+    return ward__load_acq(&wait->cell) == token.cell ? &wait->holder : NULL;
+}
+
 static ward_status forward_remote(
     struct ward__here *here, uint32_t self, ward_ref to, struct ward_msg *mail)
 {
@@ -300,6 +304,7 @@ static ward_status forward_remote(
     struct ward__token token = ward__token_of(mail);
     const void *value = ward_value(mail, mail->type);
     int64_t deadline = INT64_MAX;
+    _Atomic uint32_t *holder;
     ward_status rc;
 
     if (to.node == 0 || to.node == here->node->id) return WARD_EGONE;
@@ -308,8 +313,8 @@ static ward_status forward_remote(
     if (!ward__asker_waits(here->node, token, &deadline)) return WARD_OK;
     rc = route->ask(route->arg, token, to,
         &(struct ward__question){ .type = mail->type, .value = value, .deadline_ns = deadline });
-    if (!rc && token.asker < WARD__REMOTE) /* so that the asker's end reaches the route */
-        (void)ward__cas(&ward__slot(here->node, token.asker)->wait.holder, &self, WARD__REMOTE);
+    holder = rc ? NULL : holder_of(here->node, token);
+    if (holder) (void)ward__cas(holder, &self, WARD__REMOTE); /* its end reaches the route */
     return rc;
 }
 
@@ -324,11 +329,8 @@ static ward_status forward_local(struct ward__here *here, uint32_t self, struct 
         ward__value_of(mail->type, ward__mail_block(mail)), ward__asks(mail) ? &token : NULL);
 
     if (rc) return rc;
-    /* Its asker may ask another question by now, and this actor hold that one, too. */
-    if (ward__asks(mail) && token.asker < WARD__REMOTE &&
-        ward__load_acq(&ward__slot(here->node, token.asker)->wait.cell) == token.cell) {
+    if (ward__asks(mail) && (holder = holder_of(here->node, token)) != NULL) {
         uint32_t me = self;
-        holder = &ward__slot(here->node, token.asker)->wait.holder;
         (void)ward__cas(holder, &me, to); /* unless it waits for something else by now */
     }
     rc = ward__deliver(here, target, life, copy);

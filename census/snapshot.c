@@ -307,8 +307,6 @@ static void fill_wait(const struct walk *walk, const struct raw *raw, ward_row *
     } else if (row->state == WARD_WAITING && is_handler(raw)) {
         row->wait = "receive";
         row->deadline_ns = deadline; /* of .idle_ms */
-    } else if (row->state == WARD_RUNNABLE && ward__load(&ward__counts(raw->spec)->held)) {
-        row->wait = "thread"; /* hung ones of its service have enough of them */
     }
 }
 
@@ -471,14 +469,13 @@ static bool take_sites(struct walk *walk)
 
     entry = ward__load_acq(&walk->node->tree->specs);
     for (; entry; entry = entry->next) {
-        struct ward__books books = { 0 };
-        ward__books_of(walk->node, entry, &books);
-        if (!books.spawned) continue;
+        uint64_t spawned = ward__load(&entry->counts.spawned);
+        if (!spawned) continue;
         if (!grow(&census->heap, (void **)&census->sites, census->sites_count, &census->sites_room,
                 sizeof *census->sites))
             return false;
-        census->sites[census->sites_count++] = (struct ward__site_count){ entry->spec.site,
-            books.spawned, ward__load(&entry->counts.restarts) };
+        census->sites[census->sites_count++] = (struct ward__site_count){ entry->spec.site, spawned,
+            ward__load(&entry->counts.restarts) };
     }
     return true;
 }
