@@ -41,7 +41,8 @@ enum ward__mail_bits {
     WARD__MAIL_SHARED = 64, /* its two holders are on different threads */
     WARD__MAIL_SIGNAL = 128, /* not from the pool: part of a monitor or timer record */
     WARD__MAIL_KIND = 8, /* shift: the ward_kind, three bits */
-    WARD__MAIL_PASSED = 2048 /* its reader passed it on to another node */
+    WARD__MAIL_PASSED = 2048, /* its reader passed it on to another node */
+    WARD__MAIL_SLAB = 4096 /* what lies beside is of a slab */
 };
 
 /* Who waits for an answer: a slot of this node, a request (actors/request.h) or a call of a link,
