@@ -60,6 +60,14 @@ enum ward__fate {
     WARD__FATES
 };
 
+/* Whom an actor waits for: ward__slot.edge. See supervisor/deadlock.c. */
+enum ward__edge {
+    WARD__EDGE_NONE, /* for no actor, or for nothing */
+    WARD__EDGE_ONE = 1, /* wait.holder: it has the question, or no room for the message */
+    WARD__EDGE_ALL = 2, /* those it joins */
+    WARD__EDGE_SURE = 4 /* it parks for them; without: about to, and may yet be refused */
+};
+
 struct ward__spec;
 
 /* One static child of a supervisor's spec. */
@@ -81,42 +89,55 @@ struct ward__spec {
     size_t children_count, state_bytes, mailbox_bytes, stack_bytes;
     int64_t idle_ns, start_ns, stop_ns, stuck_ns; /* INT64_MAX: never */
     int64_t window_ns, backoff_ns, backoff_max_ns;
-    uint32_t mailbox_max, restarts_max, children_max, zombies_max;
+    uint32_t mailbox_max, restarts_max, children_max, zombies_max, site_max;
     enum ward__kind kind;
     ward_idle on_idle;
     ward_restart restart;
     ward_strategy strategy;
-    uint32_t drain_on_stop, discard_on_restart;
+    uint32_t drain_on_stop, discard_on_restart, significant;
 };
 
 /* What is counted of a spec: kept beside it, so that specs can be compared byte by byte. */
 struct ward__counts {
-    _Atomic uint64_t spawned, ended, restarts, reaped;
-    _Atomic uint64_t accepted, settled, refused; /* of lives that ended */
+    _Atomic uint64_t restarts, reaped;
     _Atomic uint64_t fates[WARD__FATES];
+    /* Threads lent to long turns of its actors, at the watchdog's look `lent_look`. */
+    uint32_t lent;
+    uint64_t lent_look;
+    _Atomic bool held; /* its other actors wait until there are fewer */
+};
+
+/* What each spawn and each end counts: one for each worker, which is its only writer, and before
+ * them one for all other threads. */
+struct ward__tally {
+    _Atomic uint64_t spawned, ended;
+    _Atomic uint64_t accepted, settled, refused; /* of lives that ended */
+    unsigned char apart[128 - 5 * sizeof(uint64_t)]; /* so that two share no cache line */
 };
 
 struct ward__spec_entry {
     struct ward__spec spec;
     struct ward__counts counts;
     struct ward__spec_entry *next;
+    struct ward__tally tallies[];
 };
 
 static inline struct ward__counts *ward__counts(const struct ward__spec *spec)
 {
     return &((struct ward__spec_entry *)(uintptr_t)spec)->counts;
 }
+static inline struct ward__tally *ward__tallies(const struct ward__spec *spec)
+{
+    return ((struct ward__spec_entry *)(uintptr_t)spec)->tallies;
+}
 
-struct ward__here;
-struct ward__request;
-
-/* A signal with storage of its own: a DOWN, a tick, the outcome of a request. The lock of the
- * slot's mailbox guards the queue. */
+/* A signal with storage of its own: a DOWN or a tick. The lock of the slot's mailbox guards the
+ * queue. */
 struct ward__signal {
     struct ward__signal *next;
     bool ordered; /* due when the receiver has taken as many messages as `due` says */
     uint32_t due;
-    void (*release)(struct ward__here *here, struct ward__signal *signal); /* the reader is done */
+    void (*release)(ward_node *node, struct ward__signal *signal); /* the reader is done */
     struct ward_msg mail;
 };
 
@@ -132,26 +153,6 @@ struct ward__deferred {
 };
 enum { WARD__DEFERRED_MAX = 64 };
 
-/* Whose alarm it is. */
-enum ward__alarm_of { WARD__ALARM_SLOT, WARD__ALARM_TICK, WARD__ALARM_REQUESTS };
-
-/* A cold timer; tree lock. */
-struct ward__alarm {
-    int64_t at_ns; /* INT64_MAX: not armed, even if the heap still holds it */
-    uint32_t place; /* in the heap; 0: in none */
-    uint8_t of; /* enum ward__alarm_of */
-    bool reserved; /* there is room for it in the heap */
-};
-
-/* An incarnation's requests, see request.c; the stripe of its mailbox. */
-struct ward__asks {
-    struct ward__alarm alarm; /* tree lock */
-    struct ward__slot *slot; /* NULL: there never were any */
-    uint64_t waits; /* cell of ward_await; 0: none */
-    int64_t look_ns; /* when the alarm looks at them, or earlier; 0: never yet */
-    uint32_t count; /* the owner's: outcomes not taken yet, and the one lent */
-};
-
 /* What belongs to one incarnation; made when first needed. */
 struct ward__inc {
     size_t bytes; /* of this record with the state behind it */
@@ -165,8 +166,16 @@ struct ward__inc {
     struct ward__signal *signals, **signals_end; /* see ward__signal */
     void *watches; /* of the supervision layer: whom it monitors; tree lock */
     void *timers; /* of the supervision layer; tree lock */
-    struct ward__asks asks;
+    void *join; /* of the supervision layer: what a WARD__EDGE_ALL stands for; tree lock */
     _Alignas(16) unsigned char state[];
+};
+
+/* A cold timer; tree lock. */
+struct ward__alarm {
+    int64_t at_ns; /* INT64_MAX: not armed, even if the heap still holds it */
+    uint32_t place; /* in the heap; 0: in none */
+    bool is_tick; /* part of a user's timer, else of a slot */
+    bool reserved; /* there is room for it in the heap */
 };
 
 struct ward__thread;
@@ -196,16 +205,17 @@ struct ward__slot {
     _Atomic(const char *) wait_what;
     _Atomic int64_t since_ns;
     _Atomic uint64_t incarnation;
-    _Atomic uint64_t born; /* it was the born-th actor of the node */
+    _Atomic uint64_t born; /* leak checks begun before it was born */
     _Atomic(struct ward__thread *) on; /* whose thread its fiber is on */
     _Atomic uint16_t home; /* worker */
     _Atomic uint8_t phase;
     _Atomic uint8_t kind;
+    _Atomic uint8_t edge; /* enum ward__edge */
+    uint16_t looked; /* by the search for deadlocks; tree lock */
     /* The owner's. */
     struct ward__inc *inc;
     struct ward__fiber *fiber;
     struct ward__thread *thread; /* of a thread actor; under threads_lock, for who wakes it */
-    _Atomic(struct ward__request *) requests; /* that are open; the mailbox's stripe */
     void *arg;
     size_t arg_bytes;
     /* The wheel's. */

@@ -8,7 +8,7 @@
  *
  * Runs on the thread of who calls; a question to another node goes through the route.
  */
-#include "actors/request.h"
+#include "actors/node.h"
 #include "mailbox/value.h"
 
 /* What the caller of a wait is about to do. */
@@ -65,10 +65,10 @@ static ward_status settle(
 
     if (ward__mailbox_unpark(wait)) {
         (void)drop_parcel(here, wait, rc);
-    } else if (request->asks &&
-               (rc == WARD_ECANCELED || rc == WARD_EABANDONED || rc == WARD_ETIMEDOUT)) {
+    } else if (request->asks && (rc == WARD_ECANCELED || rc == WARD_EABANDONED ||
+                                    rc == WARD_ETIMEDOUT || rc == WARD_EDEADLK)) {
         struct ward__route *route = ward__load_acq(&here->node->route);
-        uint32_t holder = ward__load(&wait->holder);
+        uint32_t holder = ward__load(&wait->holder) & ~WARD__MOVING;
         if (holder == WARD__REMOTE && route) /* it was forwarded to another node */
             route->forget(route->arg, token);
         else if (rc != WARD_ETIMEDOUT)
@@ -85,16 +85,21 @@ static ward_status wait_local(struct ward__here *here, ward_self *self, struct w
     struct ward__wait *wait = &slot->wait;
     struct ward__token token;
     uint64_t cell = ward__load(&wait->cell) + 1;
-    bool parked;
+    bool parked, own = target == slot && ward__life(slot) == request->to.life;
     ward_status rc;
 
-    if (target == slot) return WARD_EDEADLK;
+    if (own && request->asks) return WARD_EDEADLK;
     token = (struct ward__token){ cell, ward__index(here->node, slot) };
     rc = ward__mail_make(
         here, &wait->parcel, request->type, request->value, request->asks ? &token : NULL);
     if (rc) return rc;
     if (!request->asks) { /* the usual case: there is room */
         rc = ward__deliver(here, target, request->to.life, wait->parcel);
+        if (own && rc == WARD_EFULL) { /* only it could make room; but others may be first */
+            ward__serve(here, slot);
+            rc = ward__deliver(here, target, request->to.life, wait->parcel);
+            if (rc == WARD_EFULL) rc = WARD_EDEADLK;
+        }
         if (rc == WARD_OK) {
             wait->parcel = 0;
             ward__spend(here, self);
@@ -103,6 +108,7 @@ static ward_status wait_local(struct ward__here *here, ward_self *self, struct w
     }
     wait->parcel_bytes = ward__mail_weight(ward__mail(&here->node->pool, wait->parcel));
     ward__store(&wait->holder, ward__index(here->node, target));
+    ward__store(&slot->edge, WARD__EDGE_ONE);
     (void)ward__wait_begin(
         here, self, request->until_ns, request->asks ? "ask" : "send", request->at);
     wait->asks = request->asks;
@@ -203,6 +209,14 @@ ward_status ward_send_by_at(ward_self *self, ward_ref to, const ward_type *type,
     return rc;
 }
 
+/* Gives the last answer back. */
+static void answer_end(struct ward__here *here, ward_self *self)
+{
+    if (!self->answer) return;
+    ward__mail_free(here, ward__mail_index(&here->node->pool, self->answer));
+    self->answer = NULL;
+}
+
 /* NOLINTNEXTLINE(readability-function-size): what a public wait needs */
 ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     const ward_type *type, const void *value, ward_deadline by, const char *at)
@@ -216,7 +230,7 @@ ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     rc = wait_for(&here, self, &request, by);
     if (!rc) {
-        ward__answer_end(&here, self);
+        answer_end(&here, self);
         self->answer = ward__mail(&here.node->pool, self->slot->wait.answer);
         self->slot->wait.answer = 0;
         *answer = self->answer;
@@ -285,16 +299,13 @@ void ward_refuse(ward_self *self, const ward_msg *question, ward_status why)
     ward__leave(self);
 }
 
-/* Where the asker looks for who holds its question; NULL: it waits no more, or is a peer's. Its
- * cell may be armed for another question by now, and this actor hold that one, too. */
-static _Atomic uint32_t *holder_of(const ward_node *node, struct ward__token token)
+/* A question goes from one holder to the next. It may have arrived before its sender has said so.
+ */
+static bool passes(_Atomic uint32_t *holder, uint32_t from, uint32_t to)
 {
-    struct ward__wait *wait;
+    uint32_t was = from, moving = from | WARD__MOVING;
 
-    if (token.asker >= WARD__REMOTE) return NULL;
-    if (token.asker >= WARD__REQUEST) return ward__request_holder(node, token);
-    wait = &ward__slot(node, token.asker)->wait;
-    return ward__load_acq(&wait->cell) == token.cell ? &wait->holder : NULL;
+    return ward__cas_seq(holder, &was, to) || ward__cas_seq(holder, &moving, to);
 }
 
 static ward_status forward_remote(
@@ -304,7 +315,6 @@ static ward_status forward_remote(
     struct ward__token token = ward__token_of(mail);
     const void *value = ward_value(mail, mail->type);
     int64_t deadline = INT64_MAX;
-    _Atomic uint32_t *holder;
     ward_status rc;
 
     if (to.node == 0 || to.node == here->node->id) return WARD_EGONE;
@@ -313,8 +323,8 @@ static ward_status forward_remote(
     if (!ward__asker_waits(here->node, token, &deadline)) return WARD_OK;
     rc = route->ask(route->arg, token, to,
         &(struct ward__question){ .type = mail->type, .value = value, .deadline_ns = deadline });
-    holder = rc ? NULL : holder_of(here->node, token);
-    if (holder) (void)ward__cas(holder, &self, WARD__REMOTE); /* its end reaches the route */
+    if (!rc && token.asker < WARD__REMOTE) /* so that the asker's end reaches the route */
+        (void)passes(&ward__slot(here->node, token.asker)->wait.holder, self, WARD__REMOTE);
     return rc;
 }
 
@@ -323,21 +333,24 @@ static ward_status forward_local(struct ward__here *here, uint32_t self, struct 
     uint64_t life, struct ward_msg *mail)
 {
     struct ward__token token = ward__token_of(mail);
-    uint32_t copy, to = ward__index(here->node, target);
-    _Atomic uint32_t *holder = NULL;
+    uint32_t copy, to = ward__index(here->node, target), moving = to | WARD__MOVING;
+    struct ward__slot *asker = NULL; /* of this node, and it waits for the answer */
     ward_status rc = ward__mail_make(here, &copy, mail->type,
         ward__value_of(mail->type, ward__mail_block(mail)), ward__asks(mail) ? &token : NULL);
 
     if (rc) return rc;
-    if (ward__asks(mail) && (holder = holder_of(here->node, token)) != NULL) {
-        uint32_t me = self;
-        (void)ward__cas(holder, &me, to); /* unless it waits for something else by now */
+    /* Its asker may ask another question by now, and this actor hold that one, too. */
+    if (ward__asks(mail) && token.asker < WARD__REMOTE &&
+        ward__load_acq(&ward__slot(here->node, token.asker)->wait.cell) == token.cell) {
+        asker = ward__slot(here->node, token.asker);
+        if (!passes(&asker->wait.holder, self, moving)) asker = NULL;
     }
     rc = ward__deliver(here, target, life, copy);
-    if (rc) {
-        if (holder) (void)ward__cas(holder, &to, self);
+    if (asker) (void)ward__cas_seq(&asker->wait.holder, &moving, rc ? self : to);
+    if (rc)
         ward__mail_free(here, copy);
-    }
+    else if (asker && ward__unlikely(ward__load_seq(&target->edge)))
+        here->node->ops->cycle(here, asker); /* who has it waits for somebody, too */
     return rc;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock.c - the one place where time comes from: the system's monotonic clock, or the simulator's.
- * Any thread.
+ * clock.c - the one place where time and chance come from: the system's monotonic clock and its
+ * randomness, or the simulator's. Any thread.
  */
 #include "actors/node.h"
 #include "actors/sim.h"
@@ -16,6 +16,11 @@ uint64_t ward__clock_tick(const ward_node *node, int64_t ns)
     int64_t since = ns - node->opened_ns;
 
     return since <= WARD__NS_MS ? 1 : (uint64_t)((since - 1) / WARD__NS_MS) + 1;
+}
+
+uint64_t ward__chance(const ward_node *node)
+{
+    return node->sim ? ward__sim_random(node->sim) : ward__entropy();
 }
 
 ward_deadline ward_in_ms(const ward_self *self, int64_t ms)

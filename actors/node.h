@@ -27,7 +27,7 @@
  * handlers whose messages are light, after WARD__SLICE_NS and a tick. */
 enum { WARD__SLICE = 64, WARD__SLICE_NS = 200000 };
 enum { WARD__LAST_IN_ROW = 16 }; /* times that whom a message went to runs before the queue */
-enum { WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__SPARES_MAX = 64 };
+enum { WARD__NAME_MAX = 48, WARD__WORKERS_MAX = 64, WARD__DOING_MAX = 96, WARD__WHO_MAX = 128 };
 
 /* Bits of ward__thread.hand. */
 enum { WARD__ASK_WORKER = 1, WARD__WORKER_GONE = 2, WARD__ASK_TURN = 4, WARD__TURN_GONE = 8 };
@@ -50,6 +50,13 @@ struct ward__wheel {
     _Atomic uint64_t next; /* tick of the earliest visit, UINT64_MAX: none */
 };
 
+/* Blocks of one size that a worker keeps; see small.c. */
+enum { WARD__SMALL_STEP = 64, WARD__SMALL_MAX = 256, WARD__SMALL_CLASSES = 4 };
+struct ward__small {
+    void *free;
+    uint32_t count;
+};
+
 struct ward__worker {
     /* Its thread's. */
     _Atomic uint32_t last_in;
@@ -59,6 +66,8 @@ struct ward__worker {
     uint32_t slices, look_after, tick_seen, tick_measured, share_after;
     int64_t now_ns, message_ns; /* read at slices; smoothed cost of a message */
     struct ward__magazines magazines;
+    uint32_t slot_free, slots_free; /* a few free slots, and how many */
+    struct ward__small small[WARD__SMALL_CLASSES];
     struct ward__wheel wheel;
     ward_node *node;
     uint32_t index;
@@ -66,6 +75,9 @@ struct ward__worker {
     _Alignas(64) _Atomic uint32_t inbox; /* a stack of slots, taken whole */
     _Atomic uint32_t bell; /* futex: 1 while it sleeps */
     _Atomic(struct ward__thread *) thread;
+    /* The watchdog's. */
+    int64_t moved_ns; /* when it was last given another thread */
+    uint32_t moves; /* in a row */
 };
 
 enum ward__thread_kind {
@@ -89,6 +101,17 @@ struct ward__zombie {
     uint32_t supervisor; /* slot that bears it, and its life */
     uint64_t supervisor_life;
     int64_t since_ns;
+    char path[WARD__WHO_MAX]; /* the slot may be a stranger's by now */
+};
+
+/* What the watchdog knows of a turn that is late. */
+struct ward__late {
+    uint64_t turn; /* this is about */
+    int64_t told_ns; /* its age when it was last reported; 0: not yet */
+    int64_t ran_ns, delayed_ns; /* of the thread, when it was first looked at, and last credited */
+    bool looked; /* `doing` is about this turn */
+    bool behind_zombie; /* it waits for a lock that a zombie holds */
+    char doing[WARD__DOING_MAX]; /* "read(fd 3 = pipe)"; threads_lock */
 };
 
 struct ward__thread {
@@ -105,6 +128,7 @@ struct ward__thread {
     enum ward__thread_kind kind;
     bool odd; /* a call takes the long way: exempt, simulated, or fences are for real */
     pthread_t id;
+    _Atomic int tid; /* the kernel's number; 0: it has not begun, or is no thread of ours */
     bool joinable; /* it is ward's own */
     bool lost; /* of the blocking pool: it was stuck */
     _Atomic uint32_t wake; /* futex of a thread actor: WARD__WAKE_ bits */
@@ -115,7 +139,8 @@ struct ward__thread {
     /* The watchdog's, but zombie is also its own after it returned; tree lock. */
     _Atomic uint64_t seen_turn; /* the census reads these two */
     _Atomic int64_t seen_ns;
-    int64_t told_ns, looked_ns;
+    int64_t looked_ns;
+    struct ward__late late;
     struct ward__zombie zombie;
     struct ward__thread *next, *prev, *spare_next;
 };
@@ -143,18 +168,17 @@ struct ward__tree_ops {
         struct ward__here *here, struct ward__slot *slot, struct ward__outcome outcome, bool bare);
     /* Clean-up has run; the incarnation is over. */
     void (*finished)(struct ward__here *here, struct ward__slot *slot);
-    /* An incarnation's monitors, timers and requests. */
+    /* An incarnation's monitors and timers. */
     void (*forget)(struct ward__here *here, struct ward__inc *inc);
     /* A quarantined turn came back: its memory may go. */
     void (*returned)(struct ward__here *here, struct ward__thread *thread);
     /* The last thread of a node that was closed around it: frees the node. */
     void (*left)(ward_node *node);
-    /* An incarnation's requests are to be looked at then, or earlier. Errors: WARD_ENOMEM, the
-     * first time. */
-    ward_status (*look_at)(struct ward__here *here, struct ward__alarm *alarm, int64_t at_ns);
     /* A dead letter was made, for the log. */
     void (*dead_letter)(
         struct ward__here *here, struct ward__slot *slot, const ward_type *type, ward_status why);
+    /* An actor waits for one that waits for an actor, too. */
+    void (*cycle)(struct ward__here *here, struct ward__slot *slot);
 };
 
 struct ward__question {
@@ -193,7 +217,6 @@ struct ward__census {
 };
 
 struct ward__sim;
-struct ward__requests;
 struct ward__poller;
 struct ward__tree;
 
@@ -235,17 +258,21 @@ struct ward_node {
     pthread_cond_t pool_cond;
     uint32_t pool_head, pool_tail, pool_threads, pool_idle, pool_queued;
     _Atomic uint32_t pool_short; /* a thread could not be started */
+    /* Actors whose spec holds too many spares: they wait for one of those turns to end. */
+    pthread_mutex_t held_lock;
+    uint32_t held; /* a list by queue_next */
+    _Atomic bool holding; /* there may be such specs */
     /* The watchdog's tick; see clock.c of the supervision layer. */
     _Atomic uint32_t tick; /* ms since open, published while something runs */
     _Atomic uint32_t awake; /* threads that may be in a turn */
     _Atomic uint32_t clock_deep; /* it sleeps until it is woken */
     _Atomic uint32_t clock_bell;
     /* Totals. */
-    _Atomic uint64_t spawned, fenced, late_replies, restarts, reaped;
+    _Atomic uint64_t fenced, late_replies, restarts, reaped;
+    _Atomic uint64_t leak_checks; /* begun */
     /* Seams. */
     const struct ward__tree_ops *ops;
     struct ward__tree *tree;
-    struct ward__requests *requests;
     struct ward__poller *_Atomic poller;
     struct ward__sim *sim;
     _Atomic(struct ward__route *) route;
@@ -279,8 +306,15 @@ static inline ward_ref ward__ref(const ward_node *node, const struct ward__slot 
 ward_status ward__slots_open(ward_node *node, uint32_t max);
 void ward__slots_close(ward_node *node);
 /* Index of a free slot with a life of its own; 0: actors_max reached. Any thread. */
-uint32_t ward__slot_get(ward_node *node);
-void ward__slot_put(ward_node *node, struct ward__slot *slot);
+uint32_t ward__slot_get(struct ward__here *here);
+void ward__slot_put(struct ward__here *here, struct ward__slot *slot);
+
+/* -- small blocks (small.c) -------------------------------------------------------------------- */
+
+/* As ward__alloc and ward__free, faster for up to 256 bytes. Any thread may free. */
+void *ward__small_alloc(struct ward__here *here, size_t bytes);
+void ward__small_free(struct ward__here *here, void *at, size_t bytes);
+void ward__small_flush(ward_node *node, struct ward__worker *worker);
 
 /* -- threads and turns (thread.c) -------------------------------------------------------------- */
 
@@ -431,6 +465,10 @@ static inline struct ward__slot *ward__next_in(ward_node *node, struct ward__wor
     return ward__slot(node, index);
 }
 void ward__ring(ward_node *node, struct ward__worker *worker);
+/* Puts an actor of a spec that is held back aside; false: it is to run. */
+bool ward__hold(ward_node *node, struct ward__slot *slot);
+/* Makes those runnable again that need not wait any more, or are to stop. Any thread. */
+void ward__let_go(ward_node *node);
 /* The next actor for a thread of the blocking pool, or NULL: go home. Waits. */
 struct ward__slot *ward__pool_next(ward_node *node);
 
@@ -475,10 +513,6 @@ void ward__kept_end(struct ward__slot *slot, bool in_doubt);
 /* Puts a DOWN or a tick into the queue of an incarnation that lives; tree lock. */
 void ward__signal_put(
     struct ward__here *here, struct ward__slot *slot, struct ward__signal *signal);
-/* The same for who holds the stripe of the mailbox. */
-void ward__signal_append(struct ward__inc *inc, struct ward__signal *signal);
-/* Gives the answer that is lent back. */
-void ward__answer_end(struct ward__here *here, ward_self *self);
 /* Frees what ward_textf made since the last wait. */
 void ward__texts_free(struct ward__here *here, ward_self *self);
 /* The same at the end of a call that waits; a handler's last until it returns. */
@@ -489,7 +523,7 @@ static inline void ward__waited(struct ward__here *here, ward_self *self)
 /* An incarnation's end, on the thread that runs it. */
 void ward__finish(struct ward__thread *thread, struct ward__slot *slot);
 void ward__inc_free(struct ward__here *here, struct ward__inc *inc);
-struct ward__inc *ward__inc_new(ward_node *node, const struct ward__spec *spec);
+struct ward__inc *ward__inc_new(struct ward__here *here, const struct ward__spec *spec);
 struct ward__inc *ward__inc_of(ward_self *self); /* NULL: no memory */
 /* ward_alloc, within a call: what a wait holds must go with the incarnation if it never ends. */
 void *ward__resize(ward_self *self, struct ward__here *here, void *old, size_t bytes);
@@ -520,16 +554,7 @@ void ward__yield(struct ward__here *here, ward_self *self);
 enum ward__left { WARD__LEFT_PARKED, WARD__LEFT_YIELDED, WARD__LEFT_ENDED };
 /* Cancels whoever works for an asker whose wait has ended without an answer. */
 void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token token);
-/* One step of it: what the holder has asked for that question without waiting is added. */
-void ward__abandon_one(struct ward__here *here, uint32_t holder, struct ward__token token,
-    struct ward__request **ending);
 bool ward__abandoned(const ward_self *self);
-/* The question in hand; cell 0: none. */
-static inline struct ward__token ward__question_of(const ward_self *self)
-{
-    return (struct ward__token){ ward__load(&self->slot->question_cell),
-        ward__load(&self->slot->question_asker) };
-}
 
 /* -- timers (wheel.c) -------------------------------------------------------------------------- */
 
@@ -554,6 +579,7 @@ static inline int64_t ward__wheel_next_ns(const struct ward__worker *worker)
 
 int64_t ward__clock_ns(const ward_node *node); /* virtual when simulated */
 uint64_t ward__clock_tick(const ward_node *node, int64_t ns); /* ms since open, rounded up */
+uint64_t ward__chance(const ward_node *node); /* from the seed when simulated */
 /* When this worker last looked, if that was in this tick: for what is only shown. A turn may have
  * run for seconds since. */
 static inline int64_t ward__about_now_ns(const struct ward__here *here)

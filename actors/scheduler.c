@@ -285,7 +285,7 @@ static void look_around(struct ward__here *here, struct ward__worker *worker)
     ward_node *node = here->node;
     int64_t next = ward__wheel_next_ns(worker);
 
-    worker->look_after = worker->slices + LOOK_EVERY;
+    worker->look_after = worker->slices + (ward__load(&node->holding) ? 0 : LOOK_EVERY);
     if (next != INT64_MAX) worker->now_ns = ward__clock_ns(node);
     if (next <= worker->now_ns || ward__load(&node->tick) != worker->tick_seen) {
         worker->tick_seen = ward__load(&node->tick);
@@ -340,8 +340,56 @@ struct ward__slot *ward__next_runnable(struct ward__thread *thread)
         here.worker->slices++;
         look_around(&here, here.worker);
         slot = pop(here.node, here.worker);
+        if (slot && ward__load(&here.node->holding) && ward__hold(here.node, slot)) continue;
         if (slot) return slot;
         sleep_until_work(here.node, here.worker);
+    }
+}
+
+/* -- services that have enough threads --------------------------------------------------------- */
+
+static bool is_held(const struct ward__slot *slot)
+{
+    return ward__load(&ward__counts(ward__load(&slot->spec))->held) &&
+           ward__load(&slot->phase) == WARD__LIVE &&
+           !(ward__load_acq(&slot->signals) & WARD__SIG_CANCEL);
+}
+
+bool ward__hold(ward_node *node, struct ward__slot *slot)
+{
+    bool held;
+
+    if (!is_held(slot)) return false;
+    pthread_mutex_lock(&node->held_lock);
+    held = is_held(slot); /* or the watchdog has just let them go */
+    if (held) {
+        slot->queue_next = node->held;
+        node->held = ward__index(node, slot);
+    }
+    pthread_mutex_unlock(&node->held_lock);
+    return held;
+}
+
+void ward__let_go(ward_node *node)
+{
+    struct ward__here here = { node, NULL, NULL };
+    uint32_t index, next, go = 0;
+
+    pthread_mutex_lock(&node->held_lock);
+    index = node->held;
+    node->held = 0;
+    for (; index; index = next) {
+        struct ward__slot *slot = ward__slot(node, index);
+        uint32_t *list = is_held(slot) ? &node->held : &go;
+        next = slot->queue_next;
+        slot->queue_next = *list;
+        *list = index;
+    }
+    pthread_mutex_unlock(&node->held_lock);
+    for (; go; go = next) {
+        struct ward__slot *slot = ward__slot(node, go);
+        next = slot->queue_next; /* before it is anybody's */
+        ward__schedule(&here, slot);
     }
 }
 

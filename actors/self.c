@@ -14,12 +14,13 @@
 #include "base/random.h"
 #include "mailbox/blob.h"
 
-struct ward__inc *ward__inc_new(ward_node *node, const struct ward__spec *spec)
+struct ward__inc *ward__inc_new(struct ward__here *here, const struct ward__spec *spec)
 {
     size_t bytes = sizeof(struct ward__inc) + spec->state_bytes;
-    struct ward__inc *inc = ward__alloc_zero(&node->heap, bytes);
+    struct ward__inc *inc = ward__small_alloc(here, bytes);
 
     if (!inc) return NULL;
+    memset(inc, 0, bytes);
     inc->bytes = bytes;
     inc->signals_end = &inc->signals;
     return inc;
@@ -28,7 +29,8 @@ struct ward__inc *ward__inc_new(ward_node *node, const struct ward__spec *spec)
 struct ward__inc *ward__inc_of(ward_self *self)
 {
     if (!self->inc) {
-        self->inc = ward__inc_new(self->node, self->spec);
+        struct ward__here here = { self->node, NULL, NULL };
+        self->inc = ward__inc_new(&here, self->spec);
         self->slot->inc = self->inc;
     }
     return self->inc;
@@ -61,10 +63,10 @@ void ward__inc_free(struct ward__here *here, struct ward__inc *inc)
 
     if (!inc) return;
     here->node->ops->forget(here, inc);
-    while (inc->signals) {
+    while (ward__unlikely(inc->signals != NULL)) {
         struct ward__signal *signal = inc->signals;
         inc->signals = signal->next;
-        signal->release(here, signal);
+        signal->release(here->node, signal);
     }
     for (uint32_t i = 0; i < inc->kept_count; i++)
         drop_kept(here, inc->kept[i]);
@@ -75,7 +77,7 @@ void ward__inc_free(struct ward__here *here, struct ward__inc *inc)
     ward__free(heap, inc->kept, inc->kept_room * sizeof *inc->kept);
     ward__free(heap, inc->blobs, inc->blobs_room * sizeof *inc->blobs);
     ward__free(heap, inc->deferred, inc->deferred_room * sizeof *inc->deferred);
-    ward__free(heap, inc, inc->bytes);
+    ward__small_free(here, inc, inc->bytes);
 }
 
 /* Room for one more in a table of an incarnation. */
@@ -127,7 +129,7 @@ void *ward_state(ward_self *self)
 
 uint64_t ward_random(ward_self *self)
 {
-    return self->node->sim ? ward__sim_random(self->node->sim) : ward__entropy();
+    return ward__chance(self->node);
 }
 
 bool ward_cancelled(const ward_self *self)

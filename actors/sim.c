@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sim.c - a node on one thread, with a virtual clock, in an order that the seed decides.
+ * sim.c - nodes on one thread, with a virtual clock, in an order that the seed decides.
  *
- * It keeps a list of runnable actors and picks one at random; each turn takes a seeded 0 to 50 us;
- * when nothing is runnable the clock jumps to the next thing that is due. Actors run on simulated
- * threads: a fiber with a ward__thread, of which one at a time has the only worker. A turn that
- * hangs (ward_sim_hang, or a preemption the seed chose) keeps its simulated thread and loses the
- * worker to another, just as on a real node, so the code for compensation and quarantine is the
- * same. In the middle of a call an actor may be preempted for up to 3 ms.
+ * It keeps a list of runnable actors for each node and picks one at random; each turn takes a
+ * seeded 0 to 50 us; when nothing is runnable the clock jumps to the next thing that is due. Actors
+ * run on simulated threads: a fiber with a ward__thread, of which one at a time has the node's only
+ * worker. A turn that hangs (ward_sim_hang, or a preemption the seed chose) keeps its simulated
+ * thread and loses the worker to another, just as on a real node, so the code for compensation and
+ * quarantine is the same. In the middle of a call an actor may be preempted for up to 3 ms.
  *
- * Everything here runs on the thread that opened the node. A real endless loop hangs it.
+ * Everything here runs on the thread that opened the nodes. A real endless loop hangs it.
  */
 #include "actors/sim.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "actors/node.h"
 #include "base/assert.h"
-#include "base/random.h"
 
 enum {
     TURN_NS = 50000,
@@ -26,99 +26,113 @@ enum {
 };
 
 /* A simulated thread. */
-struct actor_thread {
+struct ward__actor_thread {
     struct ward__thread thread;
     struct ward__fiber *fiber;
     struct ward__slot *slot; /* to run; NULL: idle */
     struct ward__context *stopped; /* where it hangs; NULL: it does not */
     int64_t until_ns;
-    struct actor_thread *next;
+    struct ward__actor_thread *next;
 };
 
-struct ward__sim {
-    ward_node *node;
-    uint64_t random;
-    int64_t now_ns, clock_ns;
-    struct ward__context loop;
-    struct actor_thread *threads, *current;
-    uint32_t *ready; /* slots */
-    uint32_t ready_count;
-    size_t ready_bytes;
-};
+/* -- beginning and end ------------------------------------------------------------------------- */
 
-struct ward__sim *ward__sim_new(ward_node *node, uint64_t seed)
+ward_sim *ward__sim_make(const struct ward__sim_ops *ops, const ward_sim_opts *opts)
 {
-    struct ward__sim *sim = ward__alloc_zero(&node->heap, sizeof *sim);
+    ward_sim *sim = calloc(1, sizeof *sim);
 
     if (!sim) return NULL;
-    sim->node = node;
-    sim->random = seed;
-    sim->now_ns = sim->clock_ns = 1000000000; /* any point that is not 0 */
-    sim->ready_bytes = (size_t)node->opts.actors_max * sizeof *sim->ready;
-    sim->ready = ward__reserve(sim->ready_bytes);
-    if (sim->ready) return sim;
-    ward__free(&node->heap, sim, sizeof *sim);
-    return NULL;
+    sim->ops = ops;
+    sim->opts = *opts;
+    sim->random = sim->hash = opts->seed;
+    sim->now_ns = 1000000000; /* any point that is not 0 */
+    return sim;
 }
 
-void ward__sim_free(ward_node *node)
+void ward__sim_drop(ward_sim *sim)
 {
-    struct ward__sim *sim = node->sim;
+    ward__assert(!sim->parts);
+    free(sim);
+}
 
-    while (sim->threads) {
-        struct actor_thread *thread = sim->threads;
-        sim->threads = thread->next;
+bool ward__sim_join(ward_node *node, ward_sim *sim)
+{
+    struct ward__sim *part = calloc(1, sizeof *part), **at = &sim->parts;
+
+    if (!part) return false;
+    part->node = node;
+    part->sim = sim;
+    part->clock_ns = sim->now_ns;
+    part->ready_bytes = (size_t)node->opts.actors_max * sizeof *part->ready;
+    part->ready = ward__reserve(part->ready_bytes);
+    if (!part->ready) {
+        free(part);
+        return false;
+    }
+    while (*at)
+        at = &(*at)->next;
+    *at = part;
+    node->sim = part;
+    return true;
+}
+
+void ward__sim_leave(ward_node *node)
+{
+    struct ward__sim *part = node->sim, **at = &part->sim->parts;
+
+    while (*at != part)
+        at = &(*at)->next;
+    *at = part->next;
+    part->sim->ready_count -= part->ready_count;
+    while (part->threads) {
+        struct ward__actor_thread *thread = part->threads;
+        part->threads = thread->next;
         ward__fiber_free(&node->stacks, thread->fiber);
         ward__free(&node->heap, thread, sizeof *thread);
     }
-    ward__unreserve(sim->ready, sim->ready_bytes);
-    ward__free(&node->heap, sim, sizeof *sim);
+    ward__unreserve(part->ready, part->ready_bytes);
+    if (part->alone) ward__sim_drop(part->sim);
+    free(part);
     node->sim = NULL;
-}
-
-int64_t ward__sim_now(const struct ward__sim *sim)
-{
-    return sim->now_ns;
-}
-
-bool ward__sim_running(const struct ward__sim *sim)
-{
-    return sim->current != NULL;
-}
-
-uint64_t ward__sim_random(struct ward__sim *sim)
-{
-    return ward__random(&sim->random);
 }
 
 void ward__sim_schedule(ward_node *node, struct ward__slot *slot)
 {
-    struct ward__sim *sim = node->sim;
+    struct ward__sim *part = node->sim;
 
-    ward__assert(sim->ready_count < node->opts.actors_max);
-    sim->ready[sim->ready_count++] = ward__index(node, slot);
+    ward__assert(part->ready_count < node->opts.actors_max);
+    part->ready[part->ready_count++] = ward__index(node, slot);
+    part->sim->ready_count++;
+}
+
+/* What happened, for who compares two runs. */
+static void note(ward_sim *sim, const struct ward__sim *part, uint32_t slot)
+{
+    uint64_t state = sim->hash ^ (uint64_t)sim->now_ns ^ (uint64_t)part->node->id << 32 ^ slot;
+
+    sim->hash = ward__random(&state);
 }
 
 /* -- simulated threads ------------------------------------------------------------------------- */
 
 static void thread_main(void *arg)
 {
-    struct actor_thread *thread = arg;
+    struct ward__actor_thread *thread = arg;
 
     for (;;) {
         ward__run(&thread->thread, thread->slot);
         thread->slot = NULL;
-        ward__switch(&thread->fiber->context, &thread->thread.node->sim->loop);
+        ward__switch(&thread->fiber->context, &thread->thread.node->sim->sim->loop);
     }
 }
 
-static struct actor_thread *idle_thread(struct ward__sim *sim)
+static struct ward__actor_thread *idle_thread(struct ward__sim *part)
 {
-    struct actor_thread *thread;
-    ward_node *node = sim->node;
+    struct ward__actor_thread *thread;
+    ward_node *node = part->node;
     int64_t fail_in;
 
-    for (thread = sim->threads; thread; thread = thread->next)
+    for (thread = part->threads; thread; thread = thread->next)
         if (!thread->slot) return thread;
     /* A test that lets allocations fail does not mean the simulator's own. */
     fail_in = ward__load(&node->heap.fail_in);
@@ -133,26 +147,45 @@ static struct actor_thread *idle_thread(struct ward__sim *sim)
     ward__store(&node->heap.fail_in, fail_in);
     thread->slot = NULL;
     thread->stopped = NULL;
-    thread->next = sim->threads;
-    sim->threads = thread;
+    thread->next = part->threads;
+    part->threads = thread;
     return thread;
 }
 
-static void run(struct ward__sim *sim, struct actor_thread *thread, struct ward__context *at)
+static void run(ward_sim *sim, struct ward__actor_thread *thread, struct ward__context *at)
 {
+    ward_node *node = thread->thread.node;
+
+    note(sim, node->sim, ward__index(node, thread->slot));
     sim->current = thread;
     ward__switch(&sim->loop, at);
     sim->current = NULL;
 }
 
-static void run_ready(struct ward__sim *sim)
+/* Takes one who is runnable. */
+static struct ward__slot *pick(ward_sim *sim, struct ward__sim **of)
 {
-    struct actor_thread *thread = idle_thread(sim);
-    uint32_t pick = ward__random_below(&sim->random, sim->ready_count);
-    struct ward__worker *worker = &sim->node->workers[0];
+    uint32_t at = ward__random_below(&sim->random, sim->ready_count);
+    struct ward__sim *part = sim->parts;
+    struct ward__slot *slot;
 
-    thread->slot = ward__slot(sim->node, sim->ready[pick]);
-    sim->ready[pick] = sim->ready[--sim->ready_count];
+    for (; at >= part->ready_count; part = part->next)
+        at -= part->ready_count;
+    slot = ward__slot(part->node, part->ready[at]);
+    part->ready[at] = part->ready[--part->ready_count];
+    sim->ready_count--;
+    *of = part;
+    return slot;
+}
+
+static void run_ready(ward_sim *sim)
+{
+    struct ward__sim *part;
+    struct ward__slot *slot = pick(sim, &part);
+    struct ward__actor_thread *thread = idle_thread(part);
+    struct ward__worker *worker = &part->node->workers[0];
+
+    thread->slot = slot;
     thread->thread.worker = worker;
     thread->thread.magazines = &worker->magazines;
     ward__store_rel(&worker->thread, &thread->thread);
@@ -162,9 +195,9 @@ static void run_ready(struct ward__sim *sim)
 }
 
 /* Stops the current simulated thread, in user code, for a time. */
-static void hang(struct ward__sim *sim, ward_self *self, int64_t until_ns)
+static void hang(ward_sim *sim, ward_self *self, int64_t until_ns)
 {
-    struct actor_thread *thread = sim->current;
+    struct ward__actor_thread *thread = sim->current;
     struct ward__context *at = self == &thread->thread.self
                                    ? &thread->fiber->context
                                    : &((struct ward__fiber *)self - 1)->context;
@@ -180,7 +213,7 @@ static void hang(struct ward__sim *sim, ward_self *self, int64_t until_ns)
 
 ward_status ward_sim_hang(ward_self *self, uint32_t ms)
 {
-    struct ward__sim *sim = self->node->sim;
+    ward_sim *sim = self->node->sim ? self->node->sim->sim : NULL;
     struct ward__here here;
 
     if (!sim || self->kind == WARD__SELF_OUTSIDE || !sim->current) return WARD_ESTATE;
@@ -192,7 +225,7 @@ ward_status ward_sim_hang(ward_self *self, uint32_t ms)
 
 bool ward__sim_enter(ward_self *self)
 {
-    struct ward__sim *sim = self->node->sim;
+    ward_sim *sim = self->node->sim->sim;
 
     if (!sim->current || self->thread != &sim->current->thread || self->ending) return true;
     if (ward__random_below(&sim->random, PREEMPT_ONE_IN) != 0) return true;
@@ -203,57 +236,76 @@ bool ward__sim_enter(ward_self *self)
 /* -- the loop ---------------------------------------------------------------------------------- */
 
 /* A hung turn whose time is over. */
-static struct actor_thread *awake(struct ward__sim *sim)
+static struct ward__actor_thread *awake(const ward_sim *sim)
 {
-    for (struct actor_thread *thread = sim->threads; thread; thread = thread->next)
-        if (thread->stopped && thread->until_ns <= sim->now_ns) return thread;
+    for (const struct ward__sim *part = sim->parts; part; part = part->next)
+        for (struct ward__actor_thread *thread = part->threads; thread; thread = thread->next)
+            if (thread->stopped && thread->until_ns <= sim->now_ns) return thread;
     return NULL;
 }
 
-static int64_t next_time(const struct ward__sim *sim)
+static int64_t next_of(const struct ward__sim *part)
 {
-    int64_t next = ward__wheel_next_ns(&sim->node->workers[0]);
+    int64_t next = ward__wheel_next_ns(&part->node->workers[0]);
 
-    if (sim->clock_ns < next) next = sim->clock_ns;
-    for (const struct actor_thread *thread = sim->threads; thread; thread = thread->next)
+    if (part->clock_ns < next) next = part->clock_ns;
+    for (const struct ward__actor_thread *thread = part->threads; thread; thread = thread->next)
         if (thread->stopped && thread->until_ns < next) next = thread->until_ns;
     return next;
 }
 
-static void timers(struct ward__sim *sim, ward__sim_clock *clock)
+static int64_t next_time(const ward_sim *sim)
 {
-    struct ward__worker *worker = &sim->node->workers[0];
-    struct ward__here here = { sim->node, worker, &worker->magazines };
+    int64_t next = INT64_MAX;
 
-    worker->now_ns = sim->now_ns;
-    ward__store(&sim->node->tick, (uint32_t)ward__clock_tick(sim->node, sim->now_ns));
-    while (ward__wheel_next_ns(worker) <= sim->now_ns)
-        if (!ward__wheel_run(&here, worker, sim->now_ns)) break;
-    sim->clock_ns = clock(sim->node, sim->now_ns);
+    for (const struct ward__sim *part = sim->parts; part; part = part->next) {
+        int64_t its = next_of(part);
+        if (its < next) next = its;
+    }
+    return next;
 }
 
-bool ward__sim_run(
-    ward_node *node, bool (*done)(void *arg), void *arg, int64_t until_ns, ward__sim_clock *clock)
+static void timers(struct ward__sim *part)
 {
-    struct ward__sim *sim = node->sim;
+    ward_node *node = part->node;
+    struct ward__worker *worker = &node->workers[0];
+    struct ward__here here = { node, worker, &worker->magazines };
+    int64_t now_ns = part->sim->now_ns;
 
+    worker->now_ns = now_ns;
+    ward__store(&node->tick, (uint32_t)ward__clock_tick(node, now_ns));
+    while (ward__wheel_next_ns(worker) <= now_ns)
+        if (!ward__wheel_run(&here, worker, now_ns)) break;
+    part->clock_ns = part->sim->ops->clock(node, now_ns);
+}
+
+/* One turn, or a jump to the next thing that is due. False: there is none. */
+static bool step(ward_sim *sim, int64_t until_ns)
+{
+    struct ward__actor_thread *thread = awake(sim);
+    int64_t next;
+
+    if (thread && (!sim->ready_count || ward__random_below(&sim->random, 2))) {
+        run(sim, thread, thread->stopped);
+    } else if (sim->ready_count) {
+        run_ready(sim);
+    } else {
+        next = next_time(sim);
+        if (next == INT64_MAX) return false;
+        sim->now_ns = next > sim->now_ns ? next : sim->now_ns + 1;
+        if (sim->now_ns > until_ns) sim->now_ns = until_ns;
+        return true;
+    }
+    sim->now_ns += ward__random_below(&sim->random, TURN_NS);
+    return true;
+}
+
+bool ward__sim_run(ward_sim *sim, bool (*done)(void *arg), void *arg, int64_t until_ns)
+{
     while (!done(arg)) {
-        struct actor_thread *thread;
-        timers(sim, clock);
-        if (sim->now_ns >= until_ns) return false;
-        thread = awake(sim);
-        if (thread && (!sim->ready_count || ward__random_below(&sim->random, 2))) {
-            run(sim, thread, thread->stopped);
-        } else if (sim->ready_count) {
-            run_ready(sim);
-        } else {
-            int64_t next = next_time(sim);
-            if (next == INT64_MAX) return false;
-            sim->now_ns = next > sim->now_ns ? next : sim->now_ns + 1;
-            if (sim->now_ns > until_ns) sim->now_ns = until_ns;
-            continue;
-        }
-        sim->now_ns += ward__random_below(&sim->random, TURN_NS);
+        for (struct ward__sim *part = sim->parts; part; part = part->next)
+            timers(part);
+        if (sim->now_ns >= until_ns || !step(sim, until_ns)) return false;
     }
     return true;
 }

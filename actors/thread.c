@@ -14,6 +14,7 @@
 #include "actors/node.h"
 #include "actors/sim.h"
 #include "base/assert.h"
+#include "base/proc.h"
 
 void ward__thread_init(ward_node *node, struct ward__thread *thread, enum ward__thread_kind kind)
 {
@@ -251,7 +252,7 @@ static bool wait_as_spare(struct ward__thread *thread)
     struct ward__worker *worker;
 
     pthread_mutex_lock(&node->threads_lock);
-    if (node->spares_count >= WARD__SPARES_MAX / 8 || ward__load(&node->closing)) {
+    if (node->spares_count >= (node->opts.spares_max - 1) / 8 + 1 || ward__load(&node->closing)) {
         pthread_mutex_unlock(&node->threads_lock);
         return false;
     }
@@ -276,6 +277,7 @@ static void *worker_main(void *arg)
     struct ward__thread *thread = arg;
     ward_node *node = thread->node;
 
+    ward__store(&thread->tid, ward__tid());
     take_worker(thread, ward__load_acq(&thread->given));
     do
         ward__run_worker(thread);
@@ -352,6 +354,7 @@ static void *body_main(void *arg)
     struct ward__thread *thread = arg;
     ward_node *node = thread->node;
 
+    ward__store(&thread->tid, ward__tid());
     ward__run_thread(thread, ward__slot(node, ward__load(&thread->slot)));
     ward__asleep(node);
     if (ward__thread_forget(thread)) node->ops->left(node);
@@ -383,6 +386,7 @@ static void *pool_main(void *arg)
     ward_node *node = thread->node;
     struct ward__slot *slot;
 
+    ward__store(&thread->tid, ward__tid());
     for (;;) {
         ward__asleep(node);
         slot = ward__pool_next(node);

@@ -9,7 +9,7 @@
  * A fiber parks by switching to the loop of the thread it is on; a thread actor by a futex, whose
  * wake-ups are only hints. Runs on the waiter's own thread; knows no supervisors.
  */
-#include "actors/request.h"
+#include "actors/node.h"
 #include "base/assert.h"
 
 ward_status ward__wait_refused(const ward_self *self)
@@ -22,19 +22,21 @@ ward_status ward__wait_refused(const ward_self *self)
 
 bool ward__abandoned(const ward_self *self)
 {
-    struct ward__token token = ward__question_of(self);
+    struct ward__token token = { .cell = ward__load(&self->slot->question_cell) };
     int64_t deadline;
 
     if (ward__likely(!token.cell)) return false;
+    token.asker = ward__load(&self->slot->question_asker);
     return !ward__asker_waits(self->node, token, &deadline);
 }
 
 int64_t ward__wait_until(const ward_self *self, ward_deadline by)
 {
-    struct ward__token token = ward__question_of(self);
+    struct ward__token token = { .cell = ward__load(&self->slot->question_cell) };
     int64_t deadline;
 
     if (ward__likely(!token.cell)) return by.ns;
+    token.asker = ward__load(&self->slot->question_asker);
     if (!ward__asker_waits(self->node, token, &deadline)) return by.ns;
     return deadline < by.ns ? deadline : by.ns;
 }
@@ -71,6 +73,7 @@ static void over(struct ward__slot *slot)
     ward__store(&slot->wait.deadline, 0);
     ward__store(&slot->wait_what, NULL);
     ward__store(&slot->wait_at, NULL);
+    ward__store(&slot->edge, WARD__EDGE_NONE);
 }
 
 void ward__wait_undo(ward_self *self)
@@ -131,6 +134,24 @@ static void park_thread(struct ward__thread *thread, struct ward__wait *wait)
     turn_resume(thread);
 }
 
+/* It is about to park. Nothing of its own can end the wait of an actor that waits for it any more:
+ * those it made room for have been served. A cycle is found by the last one to arm its cell: its
+ * edge was stored before that, and it reads those of others after the fence of ward__wait_end. */
+static void look_for_cycle(struct ward__here *here, struct ward__slot *slot)
+{
+    uint8_t edge = ward__load(&slot->edge);
+    uint32_t holder;
+
+    if (!edge) return;
+    ward__store_rel(&slot->edge, edge | WARD__EDGE_SURE);
+    if (edge == WARD__EDGE_ONE) {
+        holder = ward__load(&slot->wait.holder) & ~WARD__MOVING;
+        if (holder >= here->node->slots_max) return; /* it was forwarded to another node */
+        if (ward__likely(!ward__load_seq(&ward__slot(here->node, holder)->edge))) return;
+    }
+    here->node->ops->cycle(here, slot);
+}
+
 ward_status ward__wait_end(struct ward__here *here, ward_self *self, uint64_t cell)
 {
     struct ward__slot *slot = self->slot;
@@ -149,6 +170,7 @@ ward_status ward__wait_end(struct ward__here *here, ward_self *self, uint64_t ce
     }
     if (!mine) {
         if (ward__mailbox_settle(&slot->box)) ward__serve(here, slot);
+        look_for_cycle(here, slot);
         if (is_thread(slot))
             park_thread(self->thread, wait);
         else
@@ -208,12 +230,16 @@ void ward__yield(struct ward__here *here, ward_self *self)
     leave_fiber(here, self, WARD__LEFT_YIELDED);
 }
 
-/* Reads the holder's wait, then whether it works for this question; if nothing moved, ends that
- * very wait. The resumed one does the next hop. */
-static void abandon_wait(struct ward__here *here, struct ward__slot *slot, struct ward__token token)
+void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token token)
 {
+    ward_node *node = here->node;
+    struct ward__slot *slot;
     uint64_t cell;
 
+    if (holder == 0 || holder >= node->slots_max) return;
+    slot = ward__slot(node, holder);
+    /* Read the holder's wait, then whether it works for this question; if nothing moved, end that
+     * very wait. The resumed one does the next hop. */
     do {
         cell = ward__load_seq(&slot->wait.cell);
         if (!ward__waiting(cell)) return; /* it finds out at its next wait */
@@ -223,20 +249,4 @@ static void abandon_wait(struct ward__here *here, struct ward__slot *slot, struc
     } while (!ward__wait_claim(&slot->wait, cell));
     slot->wait.status = WARD_EABANDONED;
     ward__resume(here, slot);
-}
-
-void ward__abandon_one(struct ward__here *here, uint32_t holder, struct ward__token token,
-    struct ward__request **ending)
-{
-    if (holder == 0 || holder >= here->node->slots_max) return;
-    ward__requests_for(here, ward__slot(here->node, holder), token, ending);
-    abandon_wait(here, ward__slot(here->node, holder), token);
-}
-
-void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token token)
-{
-    struct ward__request *ending = NULL;
-
-    ward__abandon_one(here, holder, token, &ending);
-    ward__requests_tell(here, ending);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * leak.c - did a piece of a test leave actors behind? Each actor has the number of its birth, so
- * "since" needs no list; "below self" is a walk up its parents. Runs in the test's own actor, and
- * sleeps as any actor does, so a simulated node sleeps in its own time; who acts from outside
- * blocks its thread. Reads slots without a lock, like the census.
+ * leak.c - did a piece of a test leave actors behind? Each actor remembers how many checks had
+ * begun when it was born, so "since" needs no list; "below self" is a walk up its parents. Runs in
+ * the test's own actor, and sleeps as any actor does, so a simulated node sleeps in its own time;
+ * who acts from outside blocks its thread. Reads slots without a lock, like the census.
  */
 #include <time.h>
 
@@ -15,7 +15,7 @@ enum { STEP_MS = 5, DEPTH_MAX = 4096 };
 
 ward_mark ward_leakcheck_begin(ward_self *self)
 {
-    return (ward_mark){ ward__load_acq(&self->node->spawned) };
+    return (ward_mark){ ward__add(&self->node->leak_checks, 1) + 1 };
 }
 
 /* The chain of a live actor's parents is live. */
@@ -36,7 +36,7 @@ static bool any_left(const ward_self *self, ward_mark mark)
     for (uint32_t i = WARD__ROOT_SLOT + 1; i < ward__load_acq(&node->slots_used); i++) {
         const struct ward__slot *slot = ward__slot(node, i);
         if (ward__load_acq(&slot->phase) == WARD__FREE) continue;
-        if (ward__load_acq(&slot->born) > mark.spawned && is_below(node, i, top)) return true;
+        if (ward__load_acq(&slot->born) >= mark.begun && is_below(node, i, top)) return true;
     }
     return false;
 }

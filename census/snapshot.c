@@ -194,7 +194,7 @@ static void read_wait(struct ward__slot *slot, struct raw *raw)
         raw->at = ward__load_acq(&slot->wait_at);
         raw->since_ns = ward__load_acq(&slot->since_ns);
         raw->deadline_ns = ward__load_acq(&slot->wait.deadline);
-        raw->holder = ward__load_acq(&slot->wait.holder);
+        raw->holder = ward__load_acq(&slot->wait.holder) & ~WARD__MOVING;
         raw->word = ward__load_acq(&slot->box.word);
         if (ward__load_acq(&slot->wait.cell) == raw->cell &&
             ward__load_acq(&slot->wait_what) == raw->what &&
@@ -307,6 +307,8 @@ static void fill_wait(const struct walk *walk, const struct raw *raw, ward_row *
     } else if (row->state == WARD_WAITING && is_handler(raw)) {
         row->wait = "receive";
         row->deadline_ns = deadline; /* of .idle_ms */
+    } else if (row->state == WARD_RUNNABLE && ward__load(&ward__counts(raw->spec)->held)) {
+        row->wait = "thread"; /* hung ones of its service have enough of them */
     }
 }
 
@@ -469,13 +471,14 @@ static bool take_sites(struct walk *walk)
 
     entry = ward__load_acq(&walk->node->tree->specs);
     for (; entry; entry = entry->next) {
-        uint64_t spawned = ward__load(&entry->counts.spawned);
-        if (!spawned) continue;
+        struct ward__books books = { 0 };
+        ward__books_of(walk->node, entry, &books);
+        if (!books.spawned) continue;
         if (!grow(&census->heap, (void **)&census->sites, census->sites_count, &census->sites_room,
                 sizeof *census->sites))
             return false;
-        census->sites[census->sites_count++] = (struct ward__site_count){ entry->spec.site, spawned,
-            ward__load(&entry->counts.restarts) };
+        census->sites[census->sites_count++] = (struct ward__site_count){ entry->spec.site,
+            books.spawned, ward__load(&entry->counts.restarts) };
     }
     return true;
 }

@@ -26,7 +26,7 @@ enum { TRIES = 4, LOOKS = 8 };
 
 struct sums {
     ward_totals out;
-    uint64_t settled, fates;
+    uint64_t fates, settled;
 };
 
 /* What ended lives left behind. Fates before settled ones: they are counted in that order. */
@@ -35,17 +35,19 @@ static void add_specs(ward_node *node, struct sums *sums)
     const struct ward__spec_entry *entry;
     uint64_t fates[WARD__FATES] = { 0 };
     ward_totals *out = &sums->out;
+    struct ward__books books = { 0 };
 
     entry = ward__load_acq(&node->tree->specs);
     for (; entry; entry = entry->next) {
         const struct ward__counts *counts = &entry->counts;
         for (int i = 0; i < WARD__FATES; i++)
             fates[i] += ward__load_acq(&counts->fates[i]);
-        out->ended += ward__load_acq(&counts->ended);
-        out->accepted += ward__load_acq(&counts->accepted);
-        out->refused += ward__load_acq(&counts->refused);
-        sums->settled += ward__load_acq(&counts->settled);
+        ward__books_of(node, entry, &books);
     }
+    out->ended = books.ended;
+    out->accepted = books.accepted;
+    out->refused = books.refused;
+    sums->settled = books.settled;
     out->abandoned = fates[WARD__ABANDONED];
     out->expired = fates[WARD__EXPIRED];
     out->dead_lettered = fates[WARD__DEAD_LETTERED];
@@ -113,26 +115,28 @@ static void add_live(ward_node *node, struct sums *sums)
     }
 }
 
-static uint64_t count_ended(ward_node *node)
+static struct ward__books all_books(ward_node *node)
 {
     const struct ward__spec_entry *entry;
-    uint64_t ended = 0;
+    struct ward__books books = { 0 };
 
     entry = ward__load_acq(&node->tree->specs);
     for (; entry; entry = entry->next)
-        ended += ward__load_acq(&entry->counts.ended);
-    return ended;
+        ward__books_of(node, entry, &books);
+    return books;
 }
 
 static void take_sums(ward_node *node, struct sums *sums)
 {
+    struct ward__books after;
+
     for (int i = 0; i < TRIES; i++) {
         memset(sums, 0, sizeof *sums);
-        sums->out.spawned = ward__load_acq(&node->spawned);
+        sums->out.spawned = all_books(node).spawned;
         add_specs(node, sums);
         add_live(node, sums);
-        if (ward__load_acq(&node->spawned) == sums->out.spawned &&
-            count_ended(node) == sums->out.ended &&
+        after = all_books(node);
+        if (after.spawned == sums->out.spawned && after.ended == sums->out.ended &&
             sums->out.live + sums->out.ended == sums->out.spawned)
             break;
     }

@@ -27,10 +27,13 @@
 
 struct ward__mailbox;
 
+/* In `holder`: the question is on its way to that slot, or comes back if it is refused there. */
+#define WARD__MOVING 0x40000000u
+
 struct ward__wait {
     _Atomic uint64_t cell;
     _Atomic int64_t deadline; /* ns; 0: none is armed */
-    _Atomic uint32_t holder; /* of an ask: the slot that holds the question */
+    _Atomic uint32_t holder; /* of an ask: the slot that holds the question; see WARD__MOVING */
     /* The outcome, written by who claimed the cell, read by the waiter. */
     ward_status status;
     uint32_t answer; /* a message, or what poll found ready */

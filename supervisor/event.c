@@ -150,6 +150,7 @@ static const char *word_for(ward_event_kind kind)
     case WARD_EV_DEAD_LETTER: return "dead letter";
     case WARD_EV_LINK_UP: return "link up";
     case WARD_EV_LINK_DOWN: return "link down";
+    case WARD_EV_DEADLOCK: return "deadlock";
     }
     return "event";
 }
@@ -164,6 +165,7 @@ static const char *word_of(ward_reason reason)
 
 size_t ward_event_text(const ward_event *event, char *out, size_t bytes)
 {
+    const char *in = event->kind == WARD_EV_DEADLOCK ? ": " : " in ";
     char took[32] = "", times[32] = "", reason[96] = "";
     int length;
 
@@ -177,7 +179,7 @@ size_t ward_event_text(const ward_event *event, char *out, size_t bytes)
     else if (event->status)
         snprintf(reason, sizeof reason, ": %s", ward_strerror(event->status));
     length = snprintf(out, bytes, "%s %s%s%s%s%s%s%s%s%s", event->path, word_for(event->kind), took,
-        reason, event->what[0] ? " in " : "", event->what, event->site[0] ? " [" : "", event->site,
+        reason, event->what[0] ? in : "", event->what, event->site[0] ? " [" : "", event->site,
         event->site[0] ? "]" : "", times);
     return length < 0 ? 0 : (size_t)length;
 }

@@ -19,13 +19,13 @@ static _Atomic uint64_t *words_of(const ward_node *node, uint32_t slot)
 void ward__name_set(ward_node *node, const struct ward__slot *slot, const char *name)
 {
     uint32_t index = ward__index(node, slot);
-    char padded[WARD__NAME_MAX] = "";
+    char padded[WARD__NAME_MAX];
     uint64_t word;
 
-    if (name)
-        memcpy(padded, name, strlen(name) + 1);
-    else if (!ward__load(&words_of(node, index)[0]))
+    if (!name && !ward__load(&words_of(node, index)[0]))
         return; /* it is empty already, and its page untouched */
+    memset(padded, 0, sizeof padded);
+    if (name) memcpy(padded, name, strlen(name) + 1);
     for (int i = 0; i < WORDS; i++) {
         memcpy(&word, padded + i * 8, 8);
         ward__store(&words_of(node, index)[i], word);

@@ -10,9 +10,9 @@
 #include "base/assert.h"
 #include "supervisor/tree.h"
 
-static void release(struct ward__here *here, struct ward__signal *signal)
+static void release(ward_node *node, struct ward__signal *signal)
 {
-    ward__free(&here->node->heap, (struct ward__watch *)(void *)signal, sizeof(struct ward__watch));
+    ward__free(&node->heap, (struct ward__watch *)(void *)signal, sizeof(struct ward__watch));
 }
 
 static void link_watched(struct ward__slot *slot, struct ward__watch *watch)
@@ -109,7 +109,7 @@ void ward__watches_forget_locked(struct ward__here *here, struct ward__inc *inc)
         inc->watches = watch->own_next;
         if (watch->remote && route) route->demonitor(route->arg, watch);
         unlink_watched(watch);
-        release(here, &watch->signal);
+        release(here->node, &watch->signal);
     }
 }
 
@@ -244,7 +244,7 @@ void ward_demonitor(ward_self *self, ward_ref whom)
     ward__tree_unlock(here.node);
     while (chain) {
         struct ward__signal *next = chain->next;
-        release(&here, chain);
+        release(here.node, chain);
         chain = next;
     }
     ward__leave(self);
@@ -261,15 +261,8 @@ static bool is_ancestor(const ward_node *node, const struct ward__slot *slot, ui
     return false;
 }
 
-struct joining {
-    struct ward__watch *watches; /* one for each; those of the dead are in no list */
-    const ward_ref *whom;
-    size_t count;
-    uint32_t left;
-};
-
 /* Stands at each of those that live. */
-static void stand(struct ward__here *here, ward_self *self, struct joining *join)
+static void stand(struct ward__here *here, ward_self *self, struct ward__join *join)
 {
     for (size_t i = 0; i < join->count; i++) {
         struct ward__slot *slot = ward__resolve(here->node, join->whom[i]);
@@ -283,7 +276,7 @@ static void stand(struct ward__here *here, ward_self *self, struct joining *join
     }
 }
 
-static ward_status wait_for_ends(struct ward__here *here, ward_self *self, struct joining *join,
+static ward_status wait_for_ends(struct ward__here *here, ward_self *self, struct ward__join *join,
     ward_deadline by, const char *at)
 {
     ward_node *node = here->node;
@@ -295,6 +288,8 @@ static ward_status wait_for_ends(struct ward__here *here, ward_self *self, struc
     stand(here, self, join);
     if (join->left && until <= ward__clock_ns(node)) rc = WARD_ETIMEDOUT;
     if (join->left && !rc) {
+        self->inc->join = join;
+        ward__store(&self->slot->edge, WARD__EDGE_ALL);
         cell = ward__wait_begin(here, self, until, "join", at);
         for (size_t i = 0; i < join->count; i++)
             join->watches[i].join_cell = cell;
@@ -304,46 +299,67 @@ static ward_status wait_for_ends(struct ward__here *here, ward_self *self, struc
     ward__tree_lock(node);
     for (size_t i = 0; i < join->count; i++)
         unlink_watched(&join->watches[i]);
+    self->inc->join = NULL;
     ward__tree_unlock(node);
     return rc;
+}
+
+/* Whether there is anybody to wait for. */
+static bool any_lives(const ward_node *node, const ward_ref *whom, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct ward__slot *slot = ward__resolve(node, whom[i]);
+        if (slot && ward__life(slot) == whom[i].life && ward__load(&slot->phase) != WARD__FREE)
+            return true;
+    }
+    return false;
 }
 
 /* Why these cannot be joined, or WARD_OK. */
 static ward_status joinable(
     struct ward__here *here, ward_self *self, const ward_ref *whom, size_t count)
 {
-    ward_status rc = ward__wait_refused(self);
-
-    for (size_t i = 0; !rc && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const struct ward__slot *slot = ward__resolve(here->node, whom[i]);
         if (!slot && whom[i].node && whom[i].node != here->node->id)
-            rc = WARD_EINVAL; /* join is of this node; monitors cross links */
-        else if (slot && ward__life(slot) == whom[i].life &&
-                 is_ancestor(here->node, self->slot, whom[i].slot))
-            rc = WARD_EDEADLK;
+            return WARD_EINVAL; /* join is of this node; monitors cross links */
+        if (slot && ward__life(slot) == whom[i].life &&
+            is_ancestor(here->node, self->slot, whom[i].slot))
+            return WARD_EDEADLK;
     }
+    return WARD_OK;
+}
+
+static ward_status join(struct ward__here *here, ward_self *self, struct ward__join *join,
+    ward_deadline by, const char *at)
+{
+    ward_status rc = joinable(here, self, join->whom, join->count);
+    bool waits = self->kind == WARD__SELF_TURN && self->waits && !self->ending;
+
+    if (rc) return rc;
+    if (!waits) return any_lives(here->node, join->whom, join->count) ? WARD_ESTATE : WARD_OK;
+    rc = ward__wait_refused(self);
+    if (rc) return rc;
+    join->watches = ward__resize(self, here, NULL, join->count * sizeof *join->watches);
+    if (!join->watches) return WARD_ENOMEM;
+    memset(join->watches, 0, join->count * sizeof *join->watches);
+    rc = wait_for_ends(here, self, join, by, at);
+    (void)ward__resize(self, here, join->watches, 0);
     return rc;
 }
 
 ward_status ward_join_at(
     ward_self *self, const ward_ref *whom, size_t count, ward_deadline by, const char *at)
 {
-    struct joining join = { .whom = whom, .count = count };
+    struct ward__join joins = { .whom = whom, .count = count };
     struct ward__here here;
     ward_status rc;
 
     if (!whom && count) return WARD_EINVAL;
-    if (self->kind == WARD__SELF_OUTSIDE) return WARD_ESTATE;
     if (count == 0) return WARD_OK;
-    if (count > UINT32_MAX / sizeof *join.watches) return WARD_EINVAL;
+    if (count > UINT32_MAX / sizeof *joins.watches) return WARD_EINVAL;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
-    rc = joinable(&here, self, whom, count);
-    if (!rc) {
-        join.watches = ward__resize(self, &here, NULL, count * sizeof *join.watches);
-        if (join.watches) memset(join.watches, 0, count * sizeof *join.watches);
-        rc = join.watches ? wait_for_ends(&here, self, &join, by, at) : WARD_ENOMEM;
-        if (join.watches) (void)ward__resize(self, &here, join.watches, 0);
-    }
+    rc = join(&here, self, &joins, by, at);
     ward__waited(&here, self);
     ward__leave(self);
     return rc;

@@ -14,7 +14,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "actors/request.h"
 #include "actors/sim.h"
 #include "base/assert.h"
 #include "supervisor/tree.h"
@@ -40,8 +39,8 @@ static void fill_opts(ward_node *node, const ward_opts *opts, size_t bytes)
     if (opts) memcpy(own, opts, bytes < sizeof *own ? bytes : sizeof *own);
     if (!own->workers) own->workers = (uint32_t)ward__cpus();
     if (own->workers > WARD__WORKERS_MAX) own->workers = WARD__WORKERS_MAX;
-    if (own->sim_seed) own->workers = 1;
     if (!own->blocking_max) own->blocking_max = 64;
+    if (!own->spares_max) own->spares_max = 64;
     if (!own->actors_max) own->actors_max = 1u << 20;
     if (!own->message_bytes_max) own->message_bytes_max = (size_t)1 << 20;
     if (!own->blob_bytes_max) own->blob_bytes_max = (size_t)64 << 20;
@@ -56,7 +55,7 @@ static bool valid_opts(const ward_opts *opts, size_t bytes)
 
     if (opts) memcpy(&own, opts, bytes < sizeof own ? bytes : sizeof own);
     if (own.name && !ward__name_valid(own.name)) return false;
-    if (own.actors_max >= WARD__REQUEST || own.workers > 4096) return false;
+    if (own.actors_max >= WARD__MOVING || own.workers > 4096) return false;
     return !own.table || own.table->types || own.table->types_count == 0;
 }
 
@@ -71,6 +70,7 @@ static void open_locks(ward_node *node, struct ward__tree *tree)
     pthread_mutex_init(&node->look_lock, NULL);
     pthread_cond_init(&node->threads_ended, NULL);
     pthread_mutex_init(&node->pool_lock, NULL);
+    pthread_mutex_init(&node->held_lock, NULL);
     pthread_cond_init(&node->pool_cond, NULL);
 }
 
@@ -85,6 +85,7 @@ static void close_locks(ward_node *node, struct ward__tree *tree)
     pthread_mutex_destroy(&node->look_lock);
     pthread_cond_destroy(&node->threads_ended);
     pthread_mutex_destroy(&node->pool_lock);
+    pthread_mutex_destroy(&node->held_lock);
     pthread_cond_destroy(&node->pool_cond);
 }
 
@@ -104,7 +105,7 @@ static ward_status open_workers(ward_node *node)
 
 static void open_root(ward_node *node)
 {
-    uint32_t index = ward__slot_get(node);
+    uint32_t index = ward__slot_get(&(struct ward__here){ node, NULL, NULL });
     struct ward__slot *root = ward__slot(node, index);
     ward_self *outside = &node->outside.self;
 
@@ -144,7 +145,7 @@ static void abandon_slot(struct ward__here *here, struct ward__slot *slot)
     if (slot->fiber) {
         ward_self *self = ward__fiber_extra(slot->fiber);
         ward__hand_end(here, self, WARD_ENOREPLY);
-        ward__answer_end(here, self);
+        if (self->answer) ward__mail_free(here, ward__mail_index(&node->pool, self->answer));
     }
     if (slot->wait.parcel) ward__mail_free(here, slot->wait.parcel);
     if (slot->wait.asks) ward__mail_free(here, slot->wait.answer); /* it was not resumed any more */
@@ -173,16 +174,17 @@ static void free_node(ward_node *node)
     if (route) route->free(route->arg);
     for (uint32_t i = 0; node->workers && i < node->workers_count; i++) {
         ward__magazines_flush(&node->pool, &node->workers[i].magazines);
+        ward__small_flush(node, &node->workers[i]);
         ward__wheel_close(&node->workers[i].wheel);
     }
     if (node->workers)
         ward__free(&node->heap, node->workers, node->workers_count * sizeof *node->workers);
     if (tree->alarms)
         ward__free(&node->heap, tree->alarms, tree->alarms_room * sizeof *tree->alarms);
+    ward__cycles_close(node);
     ward__specs_free(node);
-    if (node->sim) ward__sim_free(node);
+    if (node->sim) ward__sim_leave(node);
     ward__stacks_close(&node->stacks);
-    ward__requests_close(node);
     if (node->pool.at) ward__pool_close(&node->pool);
     ward__slots_close(node);
     /* Or ward has leaked; but what is lost with an abandoned stack is lost. */
@@ -226,19 +228,20 @@ static ward_status open_parts(ward_node *node)
     if (node->sim) mails = UINT32_C(1) << 20;
     if (!rc && !ward__pool_open(&node->pool, &node->heap, mails, node->opts.message_bytes_max))
         rc = WARD_ENOMEM;
-    if (!rc && !ward__requests_open(node)) rc = WARD_ENOMEM;
     if (!rc) rc = open_workers(node);
+    if (!rc) rc = ward__spec_caches_open(node);
     if (!rc) open_root(node);
     if (!rc) rc = ward__events_open(node);
     return rc;
 }
 
-ward_status ward_open_sized(ward_node **out, const ward_opts *opts, size_t opts_bytes)
+/* sim NULL: a real node. */
+static ward_status open_node(
+    ward_node **out, const ward_opts *opts, size_t opts_bytes, ward_sim *sim)
 {
     ward_node *node;
     ward_status rc;
 
-    if (!out || !valid_opts(opts, opts_bytes)) return WARD_EINVAL;
     if (posix_memalign((void **)&node, 64, sizeof *node)) return WARD_ENOMEM;
     memset(node, 0, sizeof *node);
     node->tree = calloc(1, sizeof *node->tree);
@@ -247,21 +250,19 @@ ward_status ward_open_sized(ward_node **out, const ward_opts *opts, size_t opts_
         return WARD_ENOMEM;
     }
     fill_opts(node, opts, opts_bytes);
+    if (sim) node->opts.workers = 1;
     strcpy(node->name, node->opts.name ? node->opts.name : "ward");
     node->table = node->opts.table;
-    node->id = (uint32_t)ward__entropy() | 1;
+    node->id = (uint32_t)(sim ? ward__random(&sim->random) : ward__entropy()) | 1;
     node->asymmetric = ward__membarrier_register();
     node->ops = &ward__tree_ops;
     ward__heap_init(&node->heap, node->opts.alloc, node->opts.hook, node->opts.bytes_max);
     if (node->opts.on_assert) ward__assert_hook(node->opts.on_assert, node->opts.hook);
     open_locks(node, node->tree);
-    if (node->opts.sim_seed) {
-        node->id = (uint32_t)node->opts.sim_seed | 1;
-        node->sim = ward__sim_new(node, node->opts.sim_seed);
-    }
+    rc = sim && !ward__sim_join(node, sim) ? WARD_ENOMEM : WARD_OK;
     node->opened_ns = ward__clock_ns(node);
-    rc = node->opts.sim_seed && !node->sim ? WARD_ENOMEM : open_parts(node);
-    if (!rc && !node->sim) rc = ward__workers_open(node);
+    if (!rc) rc = open_parts(node);
+    if (!rc && !sim) rc = ward__workers_open(node);
     if (!rc) rc = ward__clock_open(node);
     if (rc) {
         abort_open(node);
@@ -269,6 +270,30 @@ ward_status ward_open_sized(ward_node **out, const ward_opts *opts, size_t opts_
     }
     *out = node;
     return WARD_OK;
+}
+
+ward_status ward__open_simulated(
+    ward_node **out, const ward_opts *opts, size_t opts_bytes, ward_sim *sim)
+{
+    if (!out || !valid_opts(opts, opts_bytes)) return WARD_EINVAL;
+    return open_node(out, opts, opts_bytes, sim);
+}
+
+ward_status ward_open_sized(ward_node **out, const ward_opts *opts, size_t opts_bytes)
+{
+    uint64_t seed = ward__sim_seed(opts, opts_bytes);
+    ward_sim *sim = NULL;
+    ward_status rc;
+
+    if (!out || !valid_opts(opts, opts_bytes)) return WARD_EINVAL;
+    if (!seed) return open_node(out, opts, opts_bytes, NULL);
+    rc = ward_sim_open(&sim, &(ward_sim_opts){ .seed = seed });
+    if (!rc) rc = open_node(out, opts, opts_bytes, sim);
+    if (!rc)
+        (*out)->sim->alone = true;
+    else
+        ward_sim_close(sim);
+    return rc;
 }
 
 ward_self *ward_outside(ward_node *node)
@@ -298,7 +323,7 @@ static ward_status attach(
     }
     if (node->sim) return WARD_ESTATE;
     site.spec_bytes = sizeof own;
-    rc = ward__spec_intern(node, &birth.spec, &own, site);
+    rc = ward__spec_intern(&here, &birth.spec, &own, site);
     if (rc) return rc;
     ward__threads_reap(node);
     thread = ward__alloc(&node->heap, sizeof *thread);
@@ -433,7 +458,6 @@ static void quarantine_rest(ward_node *node)
 static size_t name_abandoned(ward_node *node)
 {
     uint32_t used = ward__load_acq(&node->slots_used);
-    char path[64];
     size_t count;
 
     ward__tree_lock(node);
@@ -441,10 +465,10 @@ static size_t name_abandoned(ward_node *node)
     pthread_mutex_lock(&node->threads_lock);
     for (struct ward__thread *thread = node->threads; thread; thread = thread->next) {
         if (!thread->zombie.spec) continue;
-        snprintf(path, sizeof path, "#%u", thread->zombie.slot);
-        ward__event(
-            node, &(struct ward__news){
-                      .kind = WARD_EV_ABANDONED, .path = path, .site = thread->zombie.spec->site });
+        ward__event(node, &(struct ward__news){ .kind = WARD_EV_ABANDONED,
+                              .path = thread->zombie.path,
+                              .what = thread->late.doing,
+                              .site = thread->zombie.spec->site });
     }
     pthread_mutex_unlock(&node->threads_lock);
     for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++) {
@@ -491,12 +515,13 @@ static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
 static ward_status close_sim(ward_node *node, size_t *abandoned, int64_t by_ns)
 {
     struct closing closing = { node, by_ns };
+    ward_sim *sim = node->sim->sim;
 
     cancel_all(node, ward__clock_ns(node), by_ns);
-    if (!ward__sim_run(node, is_quiet, &closing, by_ns, ward__clock_step)) {
+    if (!ward__sim_run(sim, is_quiet, &closing, by_ns)) {
         quarantine_rest(node);
         if (by_ns < INT64_MAX - WARD__NS_MS) by_ns += WARD__NS_MS;
-        (void)ward__sim_run(node, is_quiet, &closing, by_ns, ward__clock_step);
+        (void)ward__sim_run(sim, is_quiet, &closing, by_ns);
     }
     *abandoned = name_abandoned(node);
     ward__zombies_discard(node);
@@ -511,72 +536,13 @@ ward_status ward_close(ward_node *node, size_t *abandoned, ward_deadline by)
     ward_status rc;
 
     if (!node) return WARD_EINVAL;
-    if (ward__on_own_thread(node) || (node->sim && ward__sim_running(node->sim)))
-        return WARD_ESTATE;
+    if (node->sim ? ward__sim_keeps(node->sim) : ward__on_own_thread(node)) return WARD_ESTATE;
     rc = node->sim ? close_sim(node, &count, by.ns) : close_real(node, &count, by.ns);
     if (abandoned) *abandoned = count;
     return rc;
 }
 
 /* -- ward_run ---------------------------------------------------------------------------------- */
-
-struct running {
-    ward_node *node;
-    ward_ref main;
-    ward_body *body;
-    void *arg;
-    ward_status rc;
-    bool over;
-};
-
-/* Or its life is: it hung for so long that it was quarantined. */
-static bool main_is_over(void *arg)
-{
-    const struct running *running = arg;
-
-    return running->over ||
-           ward__life(ward__slot(running->node, running->main.slot)) != running->main.life;
-}
-
-static ward_status sim_main(ward_self *self)
-{
-    struct running *running = ward_arg(self);
-
-    self->arg = running->arg;
-    running->rc = running->body(self);
-    return running->rc;
-}
-
-static void sim_main_over(ward_self *self, ward_reason why)
-{
-    struct running *running = ward_arg(self);
-
-    if (why == WARD_BY_CHILD && running->rc == WARD_ECANCELED) running->rc = WARD_EFAIL;
-    running->over = true;
-}
-
-static ward_status run_sim(ward_node *node, ward_body *body)
-{
-    struct running running = {
-        .node = node, .body = body, .arg = node->opts.arg, .rc = WARD_ETIMEDOUT
-    };
-    ward_spec spec = { .name = "main",
-        .body = sim_main,
-        .cleanup = sim_main_over,
-        .arg = &running,
-        .restart = WARD_TEMPORARY,
-        .stack_bytes = 1u << 18 };
-    size_t abandoned;
-    ward_status rc, closed;
-
-    rc = ward_spawn_at(
-        ward_outside(node), &running.main, &spec, (ward_site){ "main", "ward_run", sizeof spec });
-    if (!rc && !ward__sim_run(node, main_is_over, &running, INT64_MAX, ward__clock_step))
-        rc = WARD_EDEADLK;
-    if (!rc) rc = running.rc;
-    closed = ward_close(node, &abandoned, ward_in_ms(ward_outside(node), node->opts.stop_ms));
-    return rc < 0 ? rc : closed;
-}
 
 static ward_status run_real(ward_node *node, ward_body *body)
 {
@@ -605,23 +571,7 @@ ward_status ward_run_sized(ward_body *body, const ward_opts *opts, size_t opts_b
     ward_status rc;
 
     if (!body) return WARD_EINVAL;
+    if (ward__sim_seed(opts, opts_bytes)) return ward__run_simulated(body, opts, opts_bytes);
     rc = ward_open_sized(&node, opts, opts_bytes);
-    if (rc) return rc;
-    return node->sim ? run_sim(node, body) : run_real(node, body);
-}
-
-ward_status ward_simulate_sized(
-    uint64_t *failed_seed, ward_body *body, uint32_t runs, const ward_opts *opts, size_t bytes)
-{
-    ward_opts own = { 0 };
-    ward_status rc = WARD_OK;
-
-    if (!body) return WARD_EINVAL;
-    if (opts) memcpy(&own, opts, bytes < sizeof own ? bytes : sizeof own);
-    for (uint64_t i = 0; !rc && i < runs; i++) {
-        own.sim_seed = (opts && opts->sim_seed ? opts->sim_seed : 1) + i;
-        rc = ward_run_sized(body, &own, sizeof own);
-        if (rc && failed_seed) *failed_seed = own.sim_seed;
-    }
-    return rc;
+    return rc ? rc : run_real(node, body);
 }

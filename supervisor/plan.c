@@ -5,7 +5,9 @@
  * Start: children start in order, each after the one before came up or ended for good. Ends: a
  * PERMANENT child comes back always, a TRANSIENT one unless it ended well, a TEMPORARY one
  * never, and nobody whom somebody else cancelled. Ended for good is for good: a group restart
- * does not bring it back. With all of them ended the supervisor stays, idle.
+ * does not bring it back. With all of them ended the supervisor stays, idle; but a significant
+ * child that ends for good, and not because somebody cancelled it, takes the supervisor along: to
+ * a good end, or to a failure (BY_CHILD) if it failed.
  *
  * ONE_FOR_ONE: each has a backoff of its own and delays nobody (but one that has never been up
  * delays those after it). ONE_FOR_ALL, REST_FOR_ONE: there is one start action. The live ones
@@ -20,6 +22,10 @@
  * that stops more slowly than the window is long restarts for ever (otp#4648). The backoff does
  * age them: who asks for slow restarts gets slow restarts.
  *
+ * Backoff: full jitter, that is, a delay between nothing and a bound which doubles with each
+ * restart in the window and starts anew after a quiet one. What fell together does not come back
+ * together.
+ *
  * Stop: waiting children are over at once, the live ones are cancelled in reverse order, one at
  * a time. A stop wins over giving up, as a cancelled supervisor is not restarted.
  */
@@ -28,6 +34,7 @@
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/random.h"
 
 /* Without a limit this many restarts are remembered, which double any backoff to the full. */
 enum { UNLIMITED_ROOM = 64 };
@@ -133,6 +140,16 @@ static bool ended_for_good(const struct ward__plan_child *child, enum ward__end 
     return child->restart == WARD_TRANSIENT && end == WARD__END_NORMAL;
 }
 
+/* How the supervisor ends because this child did, or WARD_NOBODY: it does not. */
+static ward_reason taken_along(const struct ward__plan *plan, const struct ward__plan_child *child,
+    enum ward__end end, bool ours)
+{
+    if (!child->significant || ours || child->final || plan->phase != WARD__PLAN_RUNNING)
+        return WARD_NOBODY;
+    if (end == WARD__END_CANCELLED) return WARD_NOBODY;
+    return end == WARD__END_FAILED ? WARD_BY_CHILD : WARD_BY_RETURN;
+}
+
 /* The clock that restarts age by: it stands still while a group is being stopped. */
 static int64_t aging_clock(const struct ward__plan *plan, int64_t now_ns)
 {
@@ -140,7 +157,7 @@ static int64_t aging_clock(const struct ward__plan *plan, int64_t now_ns)
     return (stopping ? plan->stop_since_ns : now_ns) - plan->stopped_ns;
 }
 
-/* Doubles with each restart in the window. */
+/* The bound of the delay; it doubles with each restart in the window. */
 static int64_t backoff(const struct ward__plan_child *child)
 {
     uint32_t doublings = child->restarts.count ? child->restarts.count - 1 : 0;
@@ -149,6 +166,12 @@ static int64_t backoff(const struct ward__plan_child *child)
     if (delay == 0) return 0;
     if (doublings >= 63 || delay > most >> doublings) return most;
     return delay * (INT64_C(1) << doublings);
+}
+
+static int64_t jitter(struct ward__plan *plan, int64_t bound_ns)
+{
+    if (!plan->random || bound_ns == 0) return bound_ns;
+    return (int64_t)(ward__random(&plan->random) % ((uint64_t)bound_ns + 1));
 }
 
 /* Counts a restart and says when it is due. False: it is one too many. */
@@ -162,7 +185,7 @@ static bool count_restart(
         intensity_age(&child->restarts, at_ns);
     else if (!intensity_add(&child->restarts, at_ns) || !intensity_add(&plan->restarts, at_ns))
         return false;
-    delay = backoff(child);
+    delay = jitter(plan, backoff(child));
     child->due_ns = now_ns > INT64_MAX - delay ? INT64_MAX : now_ns + delay;
     return true;
 }
@@ -190,6 +213,12 @@ static void stop_all(struct ward__plan *plan, enum ward__plan_phase phase)
         struct ward__plan_child *child = &plan->children[k];
         if (child->state == WARD__CHILD_WAITING) end_for_good(child);
     }
+}
+
+static void end_itself(struct ward__plan *plan, ward_reason reason)
+{
+    plan->reason = reason;
+    stop_all(plan, WARD__PLAN_ENDING);
 }
 
 static bool any_live(const struct ward__plan *plan, uint32_t from)
@@ -226,12 +255,14 @@ static void child_ended(struct ward__plan *plan, uint32_t k, enum ward__end end,
 
     if (!live(child)) return;
     if (plan->phase != WARD__PLAN_RUNNING || ended_for_good(child, end, ours)) {
+        ward_reason why = taken_along(plan, child, end, ours);
         end_for_good(child);
         skip_ended(plan);
+        if (why != WARD_NOBODY) end_itself(plan, why);
     } else {
         child->state = WARD__CHILD_WAITING;
         if (!to_stop && !count_restart(plan, child, end, now_ns))
-            stop_all(plan, WARD__PLAN_GIVING_UP);
+            end_itself(plan, WARD_BY_LIMIT);
         else if (!to_stop)
             stop_group(plan, k, now_ns);
     }
@@ -267,7 +298,7 @@ void ward__plan_event(struct ward__plan *plan, enum ward__plan_event event, uint
     case WARD__EV_TIMER: plan->timer_ns = INT64_MAX; break;
     case WARD__EV_STOP: stop_all(plan, WARD__PLAN_CANCELLED); break;
     case WARD__EV_FAIL:
-        if (plan->phase == WARD__PLAN_RUNNING) stop_all(plan, WARD__PLAN_GIVING_UP);
+        if (plan->phase == WARD__PLAN_RUNNING) end_itself(plan, WARD_BY_LIMIT);
         break;
     }
 }
@@ -279,11 +310,15 @@ enum ward__verdict ward__plan_dynamic_ended(struct ward__plan *plan, struct ward
 
     ward__assert(plan->strategy == WARD_DYNAMIC);
     child->state = WARD__CHILD_ENDED;
-    if (plan->phase != WARD__PLAN_RUNNING || cancelled || ended_for_good(child, end, false))
-        return WARD__VERDICT_FORGET;
+    if (plan->phase != WARD__PLAN_RUNNING || cancelled || ended_for_good(child, end, false)) {
+        ward_reason why = taken_along(plan, child, end, cancelled);
+        if (why == WARD_NOBODY) return WARD__VERDICT_FORGET;
+        end_itself(plan, why);
+        return WARD__VERDICT_END;
+    }
     if (!count_restart(plan, child, end, now_ns)) {
-        stop_all(plan, WARD__PLAN_GIVING_UP);
-        return WARD__VERDICT_GIVE_UP;
+        end_itself(plan, WARD_BY_LIMIT);
+        return WARD__VERDICT_END;
     }
     child->state = WARD__CHILD_WAITING;
     *due_ns = child->due_ns;
@@ -321,11 +356,14 @@ static bool next_cancel(struct ward__plan *plan, struct ward__action *action)
 static void end(struct ward__plan *plan, struct ward__action *action)
 {
     bool cancelled = plan->phase == WARD__PLAN_CANCELLED;
+    ward_reason reason = cancelled ? WARD_BY_CANCEL : plan->reason;
 
     plan->phase = WARD__PLAN_OVER;
     *action = (struct ward__action){ .act = WARD__ACT_END,
-        .reason = cancelled ? WARD_BY_CANCEL : WARD_BY_LIMIT,
-        .status = cancelled ? WARD_ECANCELED : WARD_EFAIL };
+        .reason = reason,
+        .status = cancelled                  ? WARD_ECANCELED
+                  : reason == WARD_BY_RETURN ? WARD_OK
+                                             : WARD_EFAIL };
 }
 
 /* The next child that may start, once its time has come; when that is, in *due_ns. */

@@ -41,6 +41,7 @@ enum ward__child_state {
 struct ward__plan_child {
     ward_restart restart;
     enum ward__child_state state;
+    bool significant; /* its own end for good is the supervisor's, too */
     bool final; /* somebody else cancelled it: its next end is for good */
     bool forget; /* ended for good, and WARD__ACT_FORGET is still to come */
     int64_t backoff_ns, backoff_max_ns;
@@ -50,7 +51,7 @@ struct ward__plan_child {
 
 enum ward__plan_phase {
     WARD__PLAN_RUNNING,
-    WARD__PLAN_GIVING_UP, /* by a limit or by WARD__EV_FAIL: stops its children */
+    WARD__PLAN_ENDING, /* of itself, see `reason`: stops its children */
     WARD__PLAN_CANCELLED, /* by WARD__EV_STOP: stops its children */
     WARD__PLAN_OVER /* WARD__ACT_END was given */
 };
@@ -66,6 +67,8 @@ struct ward__plan {
     int64_t due_ns; /* of a group restart: nobody is started before */
     int64_t timer_ns; /* what the last WARD__ACT_TIMER said; INT64_MAX: nothing */
     int64_t stop_since_ns, stopped_ns; /* time spent on stopping groups, see plan.c */
+    uint64_t random; /* what jitter is drawn from: the caller's seed. 0: no jitter at all */
+    ward_reason reason; /* of WARD__PLAN_ENDING */
     struct ward__intensity restarts;
 };
 
@@ -110,7 +113,7 @@ struct ward__action {
 enum ward__verdict {
     WARD__VERDICT_FORGET,
     WARD__VERDICT_RESTART, /* at *due_ns */
-    WARD__VERDICT_GIVE_UP /* forget it, cancel all others, then ward__plan_next says END */
+    WARD__VERDICT_END /* forget it, cancel all others, then ward__plan_next says END */
 };
 
 /* Of a spec, with the defaults filled in. */

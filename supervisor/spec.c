@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "supervisor/tree.h"
 
-enum { CHILDREN_DEPTH = 16 };
+enum { CHILDREN_DEPTH = 16, CACHE_LINES = 16 };
 
 bool ward__name_valid(const char *name)
 {
@@ -41,6 +41,7 @@ static bool valid(const ward_spec *spec)
     if (spec->mailbox_max > WARD__BOUND_MAX && spec->mailbox_max != 0) return false;
     if (spec->strategy > WARD_DYNAMIC || spec->restart > WARD_TEMPORARY) return false;
     if (spec->on_idle > WARD_IDLE_STOP) return false;
+    if (spec->significant && spec->restart == WARD_PERMANENT) return false; /* it never ends */
     if (spec->strategy == WARD_DYNAMIC && spec->children.count > 0) return false;
     if (spec->children.count > 0 && !spec->children.at) return false;
     if (spec->idle_ms && !spec->handle) return false; /* a body has the argument of ward_receive */
@@ -86,11 +87,13 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
     out->restarts_max = or (spec->restarts_max, 5);
     out->children_max = or (spec->children_max, 65536);
     out->zombies_max = or (spec->zombies_max, 8);
+    out->site_max = spec->site_max ? spec->site_max : WARD_UNLIMITED;
     out->on_idle = spec->on_idle;
     out->restart = spec->restart;
     out->strategy = spec->strategy;
     out->drain_on_stop = spec->drain_on_stop;
     out->discard_on_restart = spec->discard_on_restart;
+    out->significant = spec->significant;
 }
 
 /* Children are equal when they are, one by one; the rest of a spec has no padding that differs,
@@ -209,11 +212,31 @@ static const struct ward__spec *find(
     return NULL;
 }
 
+static size_t entry_bytes(const ward_node *node)
+{
+    return sizeof(struct ward__spec_entry) + (node->workers_count + 1) * sizeof(struct ward__tally);
+}
+
+void ward__books_of(
+    const ward_node *node, const struct ward__spec_entry *entry, struct ward__books *books)
+{
+    for (uint32_t i = 0; i <= node->workers_count; i++) {
+        const struct ward__tally *tally = &entry->tallies[i];
+        books->ended += ward__load_acq(&tally->ended);
+        books->accepted += ward__load_acq(&tally->accepted);
+        books->refused += ward__load_acq(&tally->refused);
+        books->settled += ward__load_acq(&tally->settled);
+    }
+    /* Last, so that no more have ended than were spawned. */
+    for (uint32_t i = 0; i <= node->workers_count; i++)
+        books->spawned += ward__load_acq(&entry->tallies[i].spawned);
+}
+
 /* Puts it in front of the list, unless somebody else did meanwhile. */
 static ward_status add(
     ward_node *node, const struct ward__spec **out, const struct ward__spec *spec)
 {
-    struct ward__spec_entry *first, *entry = ward__alloc_zero(&node->heap, sizeof *entry);
+    struct ward__spec_entry *first, *entry = ward__alloc_zero(&node->heap, entry_bytes(node));
 
     if (!entry) return WARD_ENOMEM;
     memcpy(&entry->spec, spec, sizeof *spec);
@@ -227,7 +250,7 @@ static ward_status add(
         entry = NULL;
     }
     pthread_mutex_unlock(&node->tree->specs_lock);
-    ward__free(&node->heap, entry, sizeof *entry);
+    ward__free(&node->heap, entry, entry_bytes(node));
     return WARD_OK;
 }
 
@@ -250,16 +273,92 @@ static ward_status intern(ward_node *node, const struct ward__spec **out, const 
     return rc;
 }
 
-ward_status ward__spec_intern(
-    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site)
+/* The last specs that a worker's actors spawned, by the place in the code: as they were written,
+ * but for what belongs to one actor alone. Its thread's only. */
+struct ward__spec_cache {
+    struct {
+        const char *at;
+        const struct ward__spec *spec;
+        ward_spec raw;
+    } lines[CACHE_LINES];
+};
+
+static uint32_t line_of(const char *at)
 {
+    return (uint32_t)(((uintptr_t)at * UINT64_C(0x9e3779b97f4a7c15)) >> 32) % CACHE_LINES;
+}
+
+/* Whatever is equal byte by byte is the same spec; static children are compared by what they point
+ * to, which may have changed. */
+static const struct ward__spec *cached(
+    const struct ward__spec_cache *cache, const ward_spec *raw, const char *at)
+{
+    uint32_t i = line_of(at);
+
+    if (cache->lines[i].at != at || memcmp(&cache->lines[i].raw, raw, sizeof *raw) != 0)
+        return NULL;
+    return cache->lines[i].spec;
+}
+
+static void remember(
+    struct ward__spec_cache *cache, const ward_spec *raw, const struct ward__spec *spec)
+{
+    uint32_t i = line_of(spec->site);
+
+    if (spec->children_count > 0) return;
+    cache->lines[i].at = spec->site;
+    cache->lines[i].spec = spec;
+    memcpy(&cache->lines[i].raw, raw, sizeof *raw);
+}
+
+ward_status ward__spec_intern(
+    struct ward__here *here, const struct ward__spec **out, const ward_spec *spec, ward_site site)
+{
+    struct ward__spec_cache *cache =
+        here->worker ? here->node->tree->caches[here->worker->index] : NULL;
     ward_spec room;
-    size_t bytes = site.spec_bytes < sizeof room ? site.spec_bytes : sizeof room;
+    ward_status rc;
 
     if (!spec || !site.at) return WARD_EINVAL;
-    memset(&room, 0, sizeof room); /* an older caller's struct is shorter: the rest is 0 */
-    memcpy(&room, spec, bytes);
-    return intern(node, out, &room, site, 0);
+    if (ward__likely(site.spec_bytes == sizeof room)) {
+        memcpy(&room, spec, sizeof room);
+    } else { /* an older caller's struct is shorter: the rest is 0 */
+        memset(&room, 0, sizeof room);
+        memcpy(&room, spec, site.spec_bytes < sizeof room ? site.spec_bytes : sizeof room);
+    }
+    if ((room.name && !ward__name_valid(room.name)) || (room.arg_bytes && !room.arg) ||
+        room.arg_bytes > PTRDIFF_MAX)
+        return WARD_EINVAL;
+    room.name = NULL;
+    room.arg = NULL;
+    room.arg_bytes = 0;
+    if (cache && (*out = cached(cache, &room, site.at)) != NULL) return WARD_OK;
+    rc = intern(here->node, out, &room, site, 0);
+    if (!rc && cache) remember(cache, &room, *out);
+    return rc;
+}
+
+ward_status ward__spec_caches_open(ward_node *node)
+{
+    size_t count = node->workers_count;
+
+    node->tree->caches = ward__alloc_zero(&node->heap, count * sizeof *node->tree->caches);
+    if (!node->tree->caches) return WARD_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        node->tree->caches[i] = ward__alloc_zero(&node->heap, sizeof *node->tree->caches[i]);
+        if (!node->tree->caches[i]) return WARD_ENOMEM;
+    }
+    return WARD_OK;
+}
+
+static void caches_free(ward_node *node)
+{
+    size_t count = node->workers_count;
+    struct ward__spec_cache **caches = node->tree->caches;
+
+    for (size_t i = 0; caches && i < count; i++)
+        ward__free(&node->heap, caches[i], sizeof *caches[i]);
+    ward__free(&node->heap, caches, count * sizeof *caches);
 }
 
 struct ward__limits ward__limits_of(const struct ward__spec *spec)
@@ -272,10 +371,11 @@ struct ward__limits ward__limits_of(const struct ward__spec *spec)
 
 void ward__specs_free(ward_node *node)
 {
+    caches_free(node);
     while (node->tree->specs) {
         struct ward__spec_entry *entry = node->tree->specs;
         node->tree->specs = entry->next;
         free_children(node, &entry->spec);
-        ward__free(&node->heap, entry, sizeof *entry);
+        ward__free(&node->heap, entry, entry_bytes(node));
     }
 }

@@ -27,7 +27,10 @@ static int64_t later(int64_t now_ns, int64_t in_ns)
 
 static void set_phase(struct ward__here *here, struct ward__slot *slot, enum ward__phase phase)
 {
-    ward__store_seq(&slot->phase, (uint8_t)phase);
+    if (phase == WARD__LIVE)
+        ward__store_seq(&slot->phase, (uint8_t)phase); /* then finders_count: see find.c */
+    else
+        ward__store_rel(&slot->phase, (uint8_t)phase);
     ward__store(&slot->since_ns, ward__about_now_ns(here));
 }
 
@@ -114,7 +117,7 @@ void ward__start_locked(struct ward__here *here, struct ward__slot *slot)
         return;
     }
     ward__assert(slot->inc == NULL);
-    if (spec->state_bytes && !(slot->inc = ward__inc_new(node, spec))) {
+    if (spec->state_bytes && !(slot->inc = ward__inc_new(here, spec))) {
         failed_to_start(here, slot, WARD_ENOMEM);
         return;
     }
@@ -124,7 +127,7 @@ void ward__start_locked(struct ward__here *here, struct ward__slot *slot)
     }
     set_phase(here, slot, WARD__START);
     if (spec->start)
-        ward__alarm_set_locked(node, &slot->alarm, later(ward__clock_ns(node), spec->start_ns));
+        ward__alarm_set_locked(node, &slot->alarm, later(ward__about_now_ns(here), spec->start_ns));
     if (slot->kind != WARD__THREAD) {
         ward__schedule(here, slot);
     } else if (!ward__body_thread_start(node, slot)) {
@@ -353,7 +356,7 @@ static void judge_dynamic(struct ward__here *here, struct ward__slot *slot, stru
         return;
     }
     ward__life_over_locked(here, slot);
-    if (verdict != WARD__VERDICT_GIVE_UP) return;
+    if (verdict != WARD__VERDICT_END) return;
     ward__cancel_children_locked(here, sup);
     ward__step_locked(here, sup);
 }
@@ -472,6 +475,8 @@ void ward__alarmed_locked(struct ward__here *here, struct ward__slot *slot, int6
     } else if (!slot->marks.asked && ward__load(&slot->phase) == WARD__START) {
         slot->marks.late = true;
         ward__cancel_locked(here, slot, false);
+    } else if (now_ns < here->node->tree->fair_ns) {
+        ward__alarm_set_locked(here->node, &slot->alarm, here->node->tree->fair_ns);
     } else if (ward__load(&slot->phase) != WARD__ENDING &&
                !ward__quarantine_locked(here, slot, now_ns)) {
         /* It is in no turn now, or its call is not over: it ends by itself, or the next time. A
@@ -494,16 +499,12 @@ static void judge_itself(struct ward__slot *slot, struct ward__outcome outcome)
     slot->status = outcome.status;
 }
 
-static bool over(
-    struct ward__here *here, struct ward__slot *slot, struct ward__outcome outcome, bool bare)
+/* True: there are no children to wait for. */
+static bool over_locked(struct ward__here *here, struct ward__slot *slot)
 {
-    ward_node *node = here->node;
-    struct ward__inc *inc = NULL;
     bool none;
 
-    ward__tree_lock(node);
     set_phase(here, slot, WARD__ENDING);
-    judge_itself(slot, outcome);
     if (slot->inc) {
         ward__watches_forget_locked(here, slot->inc);
         ward__timers_forget_locked(here, slot->inc);
@@ -512,13 +513,45 @@ static bool over(
     ward__cancel_children_locked(here, slot);
     none = slot->children == 0 && ward__load(&slot->phase) == WARD__ENDING;
     if (none) set_phase(here, slot, WARD__FINISH);
-    if (none && bare) {
+    return none;
+}
+
+/* Nobody watches it, nothing hangs off it, and no plan judges it. */
+static bool is_leaf(const struct ward__slot *slot, const struct ward__slot *parent)
+{
+    const struct ward__inc *inc = slot->inc;
+
+    return !slot->child && !slot->watches && !parent->supervisor && !slot->supervisor &&
+           !(inc && (inc->watches || inc->timers));
+}
+
+static bool over(
+    struct ward__here *here, struct ward__slot *slot, struct ward__outcome outcome, bool bare)
+{
+    ward_node *node = here->node;
+    struct ward__slot *parent = parent_of(node, slot);
+    struct ward__inc *inc = NULL;
+    bool none, left = false;
+
+    ward__tree_lock(node);
+    judge_itself(slot, outcome);
+    if (bare && is_leaf(slot, parent) && end_of(slot) != WARD__END_FAILED) {
+        ward__actor_leave_locked(here, slot);
+        if (parent->children == 0) childless(here, parent);
         inc = slot->inc;
         slot->inc = NULL;
-        ward__finished_locked(here, slot);
+        none = left = true;
+    } else {
+        none = over_locked(here, slot);
+        if (none && bare) {
+            inc = slot->inc;
+            slot->inc = NULL;
+            ward__finished_locked(here, slot);
+        }
     }
     ward__tree_unlock(node);
     ward__inc_free(here, inc);
+    if (left) ward__actor_left(here, slot);
     return none && !bare;
 }
 
@@ -531,7 +564,7 @@ static void finished(struct ward__here *here, struct ward__slot *slot)
 
 static void forget(struct ward__here *here, struct ward__inc *inc)
 {
-    if (!inc->watches && !inc->timers && !inc->asks.slot) return;
+    if (!inc->watches && !inc->timers) return;
     ward__tree_lock(here->node);
     ward__watches_forget_locked(here, inc);
     ward__timers_forget_locked(here, inc);
@@ -551,10 +584,10 @@ const struct ward__tree_ops ward__tree_ops = {
     .over = over,
     .finished = finished,
     .forget = forget,
-    .look_at = ward__requests_at,
     .returned = ward__returned,
     .left = ward__node_left,
     .dead_letter = dead_letter,
+    .cycle = ward__cycle,
 };
 
 /* -- the calls --------------------------------------------------------------------------------- */

@@ -13,7 +13,10 @@
 #ifndef WARD_SUPERVISOR_TREE_H
 #define WARD_SUPERVISOR_TREE_H
 
+#include <ward/sim.h>
+
 #include "actors/node.h"
+#include "base/proc.h"
 #include "supervisor/plan.h"
 
 enum { WARD__ROOT_SLOT = 1, WARD__PATH_MAX = 512 };
@@ -41,6 +44,14 @@ struct ward__watch {
     uint32_t *join_left; /* NULL: a monitor. How many the join still waits for */
     uint64_t join_cell;
     void *remote; /* the route's, of a remote one that was not told yet */
+};
+
+/* On the stack of who joins. */
+struct ward__join {
+    struct ward__watch *watches; /* one for each; those of the dead are in no list */
+    const ward_ref *whom;
+    size_t count;
+    uint32_t left;
 };
 
 struct ward__timer {
@@ -71,6 +82,21 @@ struct ward__event_entry {
 };
 enum { WARD__EVENTS_MAX = 256 };
 
+/* The search for deadlocks; see deadlock.c. */
+struct ward__suspect {
+    uint64_t cell;
+    uint32_t slot;
+};
+enum { WARD__SUSPECTS_MAX = 64 };
+struct ward__search {
+    struct ward__hop *hops; /* the path; grows */
+    uint32_t hops_count, hops_room;
+    uint16_t mark; /* even: ward__slot.looked of those on the path; odd: of those done with */
+    uint32_t suspects_count;
+    bool suspects_all; /* there are more than there is room for: whoever waits */
+    struct ward__suspect suspects[WARD__SUSPECTS_MAX];
+};
+
 struct ward__alarm_entry {
     int64_t at_ns; /* when to look at it */
     struct ward__alarm *alarm;
@@ -81,13 +107,20 @@ struct ward__tree {
     pthread_cond_t quiet; /* the root has no children any more */
     struct ward__spec_entry *_Atomic specs; /* grows in front, under its lock; freed at the end */
     pthread_mutex_t specs_lock;
+    struct ward__spec_cache **caches; /* of each worker */
     /* Cold timers: a binary heap; place 0 is not used. */
     struct ward__alarm_entry *alarms;
     uint32_t alarms_count, alarms_room, alarms_wanted;
     struct ward__finder *finders;
     _Atomic uint32_t finders_count;
+    struct ward__search search;
     uint64_t timers_made;
     uint64_t orphan_workers; /* mask of workers without a thread: a hand-over to be tried again */
+    uint64_t looks; /* the watchdog has taken */
+    uint32_t lent; /* threads, to long turns, at its last look */
+    int64_t lent_ns; /* when it last lent one */
+    int64_t look_ns; /* when it wants to look again, besides each tick; INT64_MAX: need not */
+    int64_t fair_ns; /* nobody is quarantined before: the watchdog itself was late */
     bool looking; /* the clock thread holds look_lock, and calls on with it */
     bool closing;
     int64_t close_by_ns;
@@ -120,8 +153,15 @@ static inline void ward__tree_unlock(ward_node *node)
 
 /* Checks a spec and finds or makes its entry. Errors: WARD_EINVAL, WARD_ENOMEM. */
 ward_status ward__spec_intern(
-    ward_node *node, const struct ward__spec **out, const ward_spec *spec, ward_site site);
+    struct ward__here *here, const struct ward__spec **out, const ward_spec *spec, ward_site site);
+ward_status ward__spec_caches_open(ward_node *node);
 void ward__specs_free(ward_node *node);
+/* What was counted of a spec, added to `books`; no lock. */
+struct ward__books {
+    uint64_t spawned, ended, accepted, settled, refused;
+};
+void ward__books_of(
+    const ward_node *node, const struct ward__spec_entry *entry, struct ward__books *books);
 bool ward__name_valid(const char *name);
 struct ward__limits ward__limits_of(const struct ward__spec *spec);
 
@@ -139,11 +179,15 @@ ward_status ward__actor_make_locked(struct ward__here *here, struct ward__slot *
     struct ward__slot *parent, const struct ward__birth *birth);
 /* Frees what an actor had besides its mailbox, and the slot; it has no children and no mail. */
 void ward__actor_unmake_locked(struct ward__here *here, struct ward__slot *slot);
+/* The same in two steps, for one without plan and children, of which only the first needs the
+ * lock: takes it out of the tree; then its mail goes to dead letters, and it is freed. */
+void ward__actor_leave_locked(struct ward__here *here, struct ward__slot *slot);
+void ward__actor_left(struct ward__here *here, struct ward__slot *slot);
 /* A supervisor that is started again: a fresh plan, and slots for its static children.
  * Errors: WARD_ENOMEM, WARD_ELIMIT. */
 ward_status ward__supervisor_renew_locked(struct ward__here *here, struct ward__slot *slot);
 void ward__arg_hold(void *arg);
-void ward__arg_drop(struct ward__heap *heap, void *arg, size_t arg_bytes);
+void ward__arg_drop(struct ward__here *here, void *arg, size_t arg_bytes);
 
 /* -- the tree (tree.c) ------------------------------------------------------------------------- */
 
@@ -174,9 +218,6 @@ void ward__alarm_clear_locked(struct ward__alarm *alarm);
 bool ward__alarm_armed(const struct ward__alarm *alarm);
 /* Takes the next one that is due, or NULL; *next_ns: when the one after comes. */
 struct ward__alarm *ward__alarm_due_locked(ward_node *node, int64_t now_ns, int64_t *next_ns);
-/* Requests: see look_at of ward__tree_ops; and that time has come. */
-ward_status ward__requests_at(struct ward__here *here, struct ward__alarm *alarm, int64_t at_ns);
-void ward__requests_look_locked(struct ward__here *here, struct ward__alarm *alarm, int64_t now_ns);
 /* A user's timer went off. */
 void ward__tick_locked(struct ward__here *here, struct ward__alarm *alarm);
 
@@ -192,8 +233,15 @@ void ward__watch_remove_locked(struct ward__watch *watch);
 /* A remote one: the route has the news. The watch is its signal from now on. */
 void ward__watch_tell_locked(
     struct ward__here *here, struct ward__watch *watch, const ward_down *down);
-/* An incarnation's timers, and its requests with theirs. */
 void ward__timers_forget_locked(struct ward__here *here, struct ward__inc *inc);
+
+/* -- deadlocks (deadlock.c) -------------------------------------------------------------------- */
+
+/* It is about to park for one that waits, or its question went on to such a one. No lock held. */
+void ward__cycle(struct ward__here *here, struct ward__slot *slot);
+/* What could not be decided then. True: it cannot yet. */
+bool ward__cycles_look_locked(struct ward__here *here);
+void ward__cycles_close(ward_node *node);
 
 /* -- names (find.c) ---------------------------------------------------------------------------- */
 
@@ -239,9 +287,59 @@ void ward__returned(struct ward__here *here, struct ward__thread *thread);
 /* Frees what zombies of a simulated node hold: they never come back. */
 void ward__zombies_discard(ward_node *node);
 
+/* -- threads for long turns (spares.c) --------------------------------------------------------- */
+
+/* Counts who has how many, and lets those go on that were put aside. */
+void ward__spares_look_locked(ward_node *node);
+/* How long a turn may last on that worker before another thread takes the worker. */
+int64_t ward__lend_after_ns(const struct ward__worker *worker, int64_t now_ns);
+bool ward__may_lend(const ward_node *node);
+/* A worker was taken from a turn of that actor. */
+void ward__lent_locked(ward_node *node, struct ward__worker *worker, const struct ward__slot *slot);
+bool ward__lending_lately(const ward_node *node, int64_t now_ns);
+
+/* -- late turns (late.c) ----------------------------------------------------------------------- */
+
+enum { WARD__DUES_MAX = 16 };
+/* A turn to be looked at more closely. */
+struct ward__due {
+    struct ward__thread *thread; /* may be gone by now: look for it before you follow it */
+    uint64_t turn;
+    int tid, owner; /* owner: of the lock it waits for; 0: none */
+    bool first; /* only its times are wanted */
+    struct ward__syscall call;
+    struct ward__times times;
+    char fd[80];
+};
+struct ward__dues {
+    struct ward__due at[WARD__DUES_MAX];
+    uint32_t count;
+    bool traced;
+};
+/* Asks the kernel about them; no lock is held. */
+void ward__due_look(struct ward__dues *dues);
+/* Takes off its age what was not its own. The first time only begins to count. */
+void ward__due_credit_locked(struct ward__due *due, bool traced, int64_t now_ns);
+/* Writes down what it is doing. */
+void ward__due_text_locked(ward_node *node, struct ward__due *due, int64_t age_ns);
+/* "TYPE: what it is doing". */
+void ward__late_what(const struct ward__thread *thread, char *out, size_t bytes);
+
 /* -- the node (node.c) ------------------------------------------------------------------------- */
 
 /* Frees a node that was closed around its last thread, on that thread. */
 void ward__node_left(ward_node *node);
+/* As ward_open, in that simulation. */
+ward_status ward__open_simulated(
+    ward_node **out, const ward_opts *opts, size_t opts_bytes, ward_sim *sim);
+
+/* -- simulations (simulate.c, graph.c) --------------------------------------------------------- */
+
+/* As ward_run, with ward_opts.sim_seed, which is 0 of a real node. */
+ward_status ward__run_simulated(ward_body *body, const ward_opts *opts, size_t opts_bytes);
+uint64_t ward__sim_seed(const ward_opts *opts, size_t opts_bytes);
+/* Appends a line for each actor that waits: whom for, where in the code, since when. Cut off where
+ * there is no room; always terminated. Returns the new length. */
+size_t ward__graph(ward_node *node, bool named, char *out, size_t length, size_t bytes);
 
 #endif

@@ -4,11 +4,11 @@
  *
  * It remembers when it first saw a turn (thread, number) and never waits for anybody. Three steps:
  *   compensate  a turn over 20 ms while others wait behind it: the worker gets another thread
- *   report      at stuck_ms / 8, then doubling
+ *   report      at stuck_ms / 8, then doubling: what it is doing (late.c)
  *   quarantine  at stuck_ms, or when a cancelled actor is still in a turn at its stop_ms
  * A hand-over that is not possible now, because a call is in progress, is tried at the next tick.
  * When the watchdog itself was late (a stopped process, a starved machine), the lateness is
- * credited to every turn before anyone is blamed.
+ * credited to every turn before anyone is blamed; so is what late.c finds was not the turn's own.
  *
  * Quarantine takes the incarnation out of the slot and leaves it with the thread; the question in
  * hand and the kept ones are answered, the children stopped, and the supervisor judges. When the
@@ -23,7 +23,7 @@
 #include "base/assert.h"
 #include "supervisor/tree.h"
 
-enum { TRIES = 40, TICK_MS = 10, FINE_MS = 20, COMPENSATE_MS = 20, LATE_MS = 50 };
+enum { TRIES = 40, TICK_MS = 10, FINE_MS = 20, FIRST_MS = 20, LATE_MS = 50 };
 
 #define MS(n) ((int64_t)(n)*WARD__NS_MS)
 
@@ -124,6 +124,7 @@ static void detach(
         .supervisor = parent->supervisor ? ward__index(here->node, parent) : 0,
         .supervisor_life = ward__life(parent),
         .since_ns = now_ns };
+    ward__path(here->node, slot, thread->zombie.path, sizeof thread->zombie.path);
     if (slot->arg_bytes) ward__arg_hold(slot->arg);
     if (slot->inc) {
         ward__watches_forget_locked(here, slot->inc);
@@ -164,10 +165,12 @@ static void quarantine(
     ward_node *node = here->node;
     struct ward__slot *parent = ward__slot(node, ward__load(&slot->parent));
     ward_ref who = ward__ref(node, parent);
+    char what[WARD__PATH_MAX / 2];
 
+    ward__late_what(thread, what, sizeof what);
     ward__event(node, &(struct ward__news){ .kind = WARD_EV_STUCK,
                           .slot = slot,
-                          .what = ward__load(&thread->what),
+                          .what = what,
                           .took_ns = now_ns - thread->seen_ns > 0 ? now_ns - thread->seen_ns : 0 });
     ward__alarm_clear_locked(&slot->alarm);
     detach(here, thread, slot, now_ns);
@@ -235,9 +238,9 @@ bool ward__quarantine_locked(struct ward__here *here, struct ward__slot *slot, i
 static void bury(struct ward__here *here, struct ward__zombie *zombie)
 {
     ward_node *node = here->node;
-    struct ward_msg *hand = zombie->self->hand;
+    struct ward_msg *hand = zombie->self->hand, *answer = zombie->self->answer;
 
-    ward__answer_end(here, zombie->self);
+    if (answer) ward__mail_free(here, ward__mail_index(&node->pool, answer));
     if (hand && !(ward__mail_bits(hand) & WARD__MAIL_KEPT)) {
         if (!(ward__mail_bits(hand) & WARD__MAIL_SIGNAL)) {
             ward__mail_empty(&node->heap, hand);
@@ -245,12 +248,12 @@ static void bury(struct ward__here *here, struct ward__zombie *zombie)
         } else if (ward_kind_of(hand) != WARD_IDLE) {
             struct ward__signal *signal =
                 (struct ward__signal *)((char *)hand - offsetof(struct ward__signal, mail));
-            signal->release(here, signal);
+            signal->release(node, signal);
         }
     }
-    zombie->self->hand = NULL;
+    zombie->self->hand = zombie->self->answer = NULL;
     ward__inc_free(here, zombie->inc);
-    ward__arg_drop(&node->heap, zombie->arg, zombie->arg_bytes);
+    ward__arg_drop(here, zombie->arg, zombie->arg_bytes);
     if (zombie->fiber) ward__fiber_free(&node->stacks, zombie->fiber);
 }
 
@@ -258,16 +261,14 @@ static void forget_zombie(struct ward__here *here, struct ward__zombie *zombie, 
 {
     ward_node *node = here->node;
     struct ward__slot *sup = ward__slot(node, zombie->supervisor);
-    char path[64];
 
     node->zombies--;
     pthread_cond_broadcast(&node->tree->quiet);
     if (zombie->supervisor && ward__life(sup) == zombie->supervisor_life && sup->supervisor &&
         sup->supervisor->zombies > 0)
         sup->supervisor->zombies--;
-    snprintf(path, sizeof path, "#%u", zombie->slot);
     ward__event(node, &(struct ward__news){ .kind = WARD_EV_RETURNED,
-                          .path = path,
+                          .path = zombie->path,
                           .site = zombie->spec->site,
                           .took_ns = now_ns - zombie->since_ns });
 }
@@ -320,63 +321,117 @@ void ward__zombies_discard(ward_node *node)
 
 /* -- looking at turns -------------------------------------------------------------------------- */
 
+static struct ward__slot *slot_of(const ward_node *node, const struct ward__thread *thread)
+{
+    return ward__slot(node, ward__load(&thread->slot));
+}
+
 static void report(struct ward__here *here, struct ward__thread *thread, int64_t age_ns)
 {
-    struct ward__slot *slot = ward__slot(here->node, ward__load(&thread->slot));
-    int64_t first = ward__load(&slot->spec)->stuck_ns / 8;
+    char what[WARD__PATH_MAX / 2];
 
-    if (age_ns < first || (thread->told_ns && age_ns < thread->told_ns * 2)) return;
-    thread->told_ns = age_ns;
+    ward__late_what(thread, what, sizeof what);
+    thread->late.told_ns = age_ns;
     ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_SLOW,
-                                .slot = slot,
-                                .what = ward__load(&thread->what),
+                                .slot = ward__slot(here->node, ward__load(&thread->slot)),
+                                .what = what,
                                 .took_ns = age_ns });
 }
 
-/* One hung service must not take all threads there are: at most so many are lent at a time. What
- * waits behind further long turns waits until one of them is over, or quarantined. */
-static bool may_compensate(ward_node *node)
+static int64_t next_report(const struct ward__thread *thread, const struct ward__spec *spec)
 {
-    uint32_t lent = 0;
-
-    pthread_mutex_lock(&node->threads_lock);
-    for (struct ward__thread *thread = node->threads; thread; thread = thread->next) {
-        uint32_t hand = ward__load(&thread->hand);
-        lent += (hand & WARD__WORKER_GONE) && !(hand & WARD__TURN_GONE);
-    }
-    pthread_mutex_unlock(&node->threads_lock);
-    return lent < WARD__SPARES_MAX;
+    if (spec->stuck_ns == INT64_MAX) return INT64_MAX;
+    return thread->late.told_ns ? thread->late.told_ns * 2 : spec->stuck_ns / 8;
 }
 
-static void look(struct ward__here *here, struct ward__thread *thread, int64_t now_ns)
+/* The age at which this turn is to be looked at more closely: once when it is over 20 ms, or its
+ * actor is to stop, then for each report. */
+static int64_t next_age(const struct ward__thread *thread, const struct ward__slot *slot)
 {
-    ward_node *node = here->node;
-    uint64_t turn = ward__load_acq(&thread->turn);
-    struct ward__worker *worker = thread->worker;
-    uint32_t hand = ward__load_acq(&thread->hand);
-    const struct ward__spec *spec;
+    const struct ward__spec *spec = ward__load(&slot->spec);
+    bool known = thread->late.turn == ward__load(&thread->turn);
+    int64_t age = known ? next_report(thread, spec) : spec->stuck_ns / 8;
+
+    if (slot->marks.asked && !(known && thread->late.looked)) return 0;
+    if (age > spec->stuck_ns) age = spec->stuck_ns;
+    if (spec->stuck_ns == INT64_MAX) return INT64_MAX;
+    return !known && age > MS(FIRST_MS) ? MS(FIRST_MS) : age;
+}
+
+/* What was found out about a turn that is due, and what follows from it. */
+static void judge(struct ward__here *here, struct ward__due *due, bool traced, int64_t now_ns)
+{
+    struct ward__thread *thread = due->thread;
+    const struct ward__slot *slot = slot_of(here->node, thread);
+    const struct ward__spec *spec = ward__load(&slot->spec);
     int64_t age;
 
-    if (thread->kind >= WARD__RUNS_HOST || (hand & WARD__TURN_GONE)) return;
-    if (!(turn & 1) || turn != thread->seen_turn) {
-        thread->seen_turn = turn;
-        thread->seen_ns = now_ns;
-        thread->told_ns = 0;
-        return;
-    }
+    ward__due_credit_locked(due, traced, now_ns);
     age = now_ns - thread->seen_ns;
-    spec = ward__load(&ward__slot(node, ward__load(&thread->slot))->spec);
-    if (!node->sim && worker && !(hand & WARD__WORKER_GONE) && age >= MS(COMPENSATE_MS) &&
-        others_wait(worker, now_ns) && may_compensate(node) &&
-        seize(node, thread, turn, WARD__ASK_WORKER, WARD__WORKER_GONE))
-        move_worker(node, worker);
-    if (age >= spec->stuck_ns)
-        (void)revoke(here, thread, turn, now_ns);
-    else
+    if (age < next_age(thread, slot)) return; /* it was given time, or this was its first look */
+    ward__due_text_locked(here->node, due, age);
+    if (age >= spec->stuck_ns && now_ns >= here->node->tree->fair_ns)
+        (void)revoke(here, thread, due->turn, now_ns);
+    else if (age < spec->stuck_ns && age >= next_report(thread, spec))
         report(here, thread, age);
 }
 
-static void look_at_all(struct ward__here *here, int64_t now_ns)
+static void look_again(ward_node *node, int64_t at_ns)
+{
+    if (at_ns < node->tree->look_ns) node->tree->look_ns = at_ns;
+}
+
+/* Its worker goes on with another thread, if others wait for it. */
+static void lend(
+    ward_node *node, struct ward__thread *thread, uint64_t turn, int64_t age_ns, int64_t now_ns)
+{
+    struct ward__worker *worker = thread->worker;
+    const struct ward__slot *slot = ward__slot(node, ward__load(&thread->slot));
+
+    if (!worker || (ward__load_acq(&thread->hand) & WARD__WORKER_GONE)) return;
+    if (age_ns < ward__lend_after_ns(worker, now_ns) || !others_wait(worker, now_ns)) return;
+    if (!ward__may_lend(node)) return;
+    if (!seize(node, thread, turn, WARD__ASK_WORKER, WARD__WORKER_GONE)) return;
+    ward__lent_locked(node, worker, slot);
+    move_worker(node, worker);
+}
+
+static void look(
+    struct ward__here *here, struct ward__thread *thread, struct ward__dues *dues, int64_t now_ns)
+{
+    ward_node *node = here->node;
+    uint64_t turn = ward__load_acq(&thread->turn);
+    int64_t age, due_age;
+
+    if (thread->kind >= WARD__RUNS_HOST || (ward__load_acq(&thread->hand) & WARD__TURN_GONE))
+        return;
+    if (!(turn & 1) || turn != thread->seen_turn) {
+        thread->seen_turn = turn;
+        thread->seen_ns = now_ns;
+        return;
+    }
+    age = now_ns - thread->seen_ns;
+    if (!node->sim) lend(node, thread, turn, age, now_ns);
+    due_age = next_age(thread, slot_of(node, thread));
+    if (age < due_age) {
+        if (due_age < INT64_MAX - thread->seen_ns) look_again(node, thread->seen_ns + due_age);
+    } else if (node->sim) {
+        struct ward__due due = { .thread = thread, .turn = turn };
+        judge(here, &due, false, now_ns);
+        if (now_ns - thread->seen_ns >= next_age(thread, slot_of(node, thread)))
+            judge(here, &due, false, now_ns); /* the first look was only that */
+    } else if (dues->count < WARD__DUES_MAX) {
+        dues->at[dues->count++] = (struct ward__due){ .thread = thread,
+            .turn = turn,
+            .tid = ward__load(&thread->tid),
+            .first = thread->late.turn != turn && !slot_of(node, thread)->marks.asked };
+        look_again(node, now_ns + MS(1)); /* if it is in the middle of a call, say */
+    } else {
+        look_again(node, now_ns);
+    }
+}
+
+static void look_at_all(struct ward__here *here, struct ward__dues *dues, int64_t now_ns)
 {
     ward_node *node = here->node;
     struct ward__tree *tree = node->tree;
@@ -386,6 +441,7 @@ static void look_at_all(struct ward__here *here, int64_t now_ns)
     for (uint32_t i = 0; tree->orphan_workers && i < node->workers_count; i++)
         if (tree->orphan_workers & (UINT64_C(1) << i)) move_worker(node, &node->workers[i]);
     ward__pool_look(node);
+    ward__spares_look_locked(node);
     do {
         count = 0;
         pthread_mutex_lock(&node->threads_lock);
@@ -397,14 +453,37 @@ static void look_at_all(struct ward__here *here, int64_t now_ns)
         }
         pthread_mutex_unlock(&node->threads_lock);
         for (int i = 0; i < count; i++)
-            look(here, threads[i], now_ns);
+            look(here, threads[i], dues, now_ns);
     } while (count == 64);
 }
 
-/* The watchdog was late, so every turn gets the time back. */
+/* Whether the thread is still there, and in that turn. */
+static bool still_there(ward_node *node, const struct ward__due *due)
+{
+    struct ward__thread *thread;
+
+    pthread_mutex_lock(&node->threads_lock);
+    for (thread = node->threads; thread && thread != due->thread;)
+        thread = thread->next;
+    pthread_mutex_unlock(&node->threads_lock);
+    return thread && ward__load_acq(&thread->turn) == due->turn &&
+           ward__load(&thread->tid) == due->tid && thread->seen_turn == due->turn &&
+           !(ward__load_acq(&thread->hand) & WARD__TURN_GONE);
+}
+
+static void judge_all(struct ward__here *here, struct ward__dues *dues)
+{
+    int64_t now = ward__clock_ns(here->node);
+
+    for (uint32_t i = 0; i < dues->count; i++)
+        if (still_there(here->node, &dues->at[i])) judge(here, &dues->at[i], dues->traced, now);
+}
+
+/* The watchdog was late, so every turn gets the time back, and who is to stop as well. */
 static void credit(ward_node *node, int64_t late_ns)
 {
     ward__tree_lock(node); /* seen_ns is under it */
+    node->tree->fair_ns = ward__clock_ns(node) + late_ns;
     pthread_mutex_lock(&node->threads_lock);
     for (struct ward__thread *thread = node->threads; thread; thread = thread->next)
         thread->seen_ns += late_ns;
@@ -426,29 +505,47 @@ static bool any_turn(ward_node *node)
     return any;
 }
 
+static void lock_to_look(ward_node *node)
+{
+    ward__tree_lock(node);
+    pthread_mutex_lock(&node->look_lock);
+    node->tree->looking = true;
+}
+
+static void unlock_after_look(ward_node *node)
+{
+    node->tree->looking = false;
+    pthread_mutex_unlock(&node->look_lock);
+    ward__tree_unlock(node);
+}
+
 int64_t ward__clock_step(ward_node *node, int64_t now_ns)
 {
     struct ward__here here = { node, NULL, NULL };
     struct ward__alarm *alarm;
+    struct ward__dues dues;
     int64_t next;
 
-    ward__tree_lock(node);
-    pthread_mutex_lock(&node->look_lock);
-    node->tree->looking = true;
+    dues.count = 0;
+    lock_to_look(node);
+    node->tree->look_ns = INT64_MAX;
     while ((alarm = ward__alarm_due_locked(node, now_ns, &next)) != NULL) {
-        switch ((enum ward__alarm_of)alarm->of) {
-        case WARD__ALARM_TICK: ward__tick_locked(&here, alarm); break;
-        case WARD__ALARM_REQUESTS: ward__requests_look_locked(&here, alarm, now_ns); break;
-        case WARD__ALARM_SLOT:
+        if (alarm->is_tick)
+            ward__tick_locked(&here, alarm);
+        else
             ward__alarmed_locked(&here,
                 (struct ward__slot *)((char *)alarm - offsetof(struct ward__slot, alarm)), now_ns);
-            break;
-        }
     }
-    look_at_all(&here, now_ns);
-    node->tree->looking = false;
-    pthread_mutex_unlock(&node->look_lock);
-    ward__tree_unlock(node);
+    look_at_all(&here, &dues, now_ns);
+    if (ward__cycles_look_locked(&here) && now_ns + MS(1) < next) next = now_ns + MS(1);
+    unlock_after_look(node);
+    if (dues.count) {
+        ward__due_look(&dues);
+        lock_to_look(node);
+        judge_all(&here, &dues);
+        unlock_after_look(node);
+    }
+    if (node->tree->look_ns < next) next = node->tree->look_ns;
     if (node->sim) {
         ward__events_drain(node);
         if (any_turn(node) && now_ns + MS(TICK_MS) < next) next = now_ns + MS(TICK_MS);
@@ -472,10 +569,12 @@ void ward__clock_ring(ward_node *node)
 
 static void sleep_until(ward_node *node, int64_t now_ns, int64_t alarm_ns)
 {
-    int64_t tick = MS(deadline_near(node, now_ns) ? 1 : TICK_MS), until = alarm_ns;
+    bool fine = deadline_near(node, now_ns) || ward__lending_lately(node, now_ns);
+    int64_t tick = MS(fine ? 1 : TICK_MS), until = alarm_ns;
 
     ward__store_seq(&node->clock_deep, 1);
-    if (ward__load_seq(&node->awake) > 0 || ward__load_seq(&node->pool_short)) {
+    if (ward__load_seq(&node->awake) > 0 || ward__load_seq(&node->pool_short) ||
+        ward__load_seq(&node->holding)) {
         ward__store_seq(&node->clock_deep, 0);
         if (now_ns + tick < until) until = now_ns + tick;
     }

@@ -28,7 +28,9 @@ typedef struct ward_row {
     ward_ref waits_on;       /* whom it asks or waits for room at, else nobody */
     const char *path;        /* "/main/shop/left" */
     const char *spawn_site;  /* "file:line" of the ward_spawn, or of the one of its supervisor */
-    const char *wait;        /* "receive", "ask", "send", "sleep", "poll", "find", "join" or "" */
+    const char *wait;        /* "receive", "ask", "send", "sleep", "poll", "find", "join", "thread"
+                                (runnable, but hung ones of its spec have half of the spares) or
+                                "" */
     const char *wait_site;   /* "file:line" of the wait, or "" */
     ward_state_of state;
     int64_t since_ns;        /* in this state, to about 10 ms */
@@ -81,7 +83,7 @@ WARD_CHECKED ward_status ward_census_serve(ward_node *node, const char *url);
 /* For tests: fails when actors spawned since `begin`, below `self`, still live after settle_ms.
  * Waits: that long at most. Errors: WARD_EFAIL. */
 typedef struct ward_mark {
-    uint64_t spawned;
+    uint64_t begun;
 } ward_mark;
 WARD_API ward_mark ward_leakcheck_begin(ward_self *self);
 WARD_CHECKED ward_status ward_leakcheck_end(ward_self *self, ward_mark mark, int64_t settle_ms);

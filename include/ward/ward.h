@@ -18,7 +18,7 @@
  *      may be called from any thread.
  *   4. A message is a value. Sending copies it, with its strings; a blob in it is shared. The
  *      sender keeps what it had. A `const ward_msg *` is lent: from mail until the handler
- *      returns or the body receives again; an answer until the next ask, await or receive. A
+ *      returns or the body receives again; an answer until the next ask or receive. A
  *      `ward_msg *` is yours (ward_keep). Whatever an actor still holds when its incarnation ends
  *      is released by ward.
  *   5. A call that fails has changed nothing (an ask under way when it failed is in doubt) and
@@ -102,11 +102,11 @@ typedef enum ward_status {
     WARD_EABANDONED = -8, /* the asker of the message in hand left: go on with the next one */
     WARD_ENOREPLY = -9,   /* the question was dropped unanswered, or who had it failed */
     WARD_EUNAVAIL = -10,  /* yours to refuse with: not now, ask again later */
-    WARD_EDEADLK = -11,   /* this wait could never end: it waits for itself */
+    WARD_EDEADLK = -11,   /* this wait could never end: it waits for itself, in a cycle of waits */
     WARD_EFENCED = -12,   /* this incarnation was quarantined: nothing it does counts any more */
     WARD_ESTATE = -13,    /* not here: for one, waiting inside a handler */
     WARD_ETOOBIG = -14,   /* over ward_opts.message_bytes_max or blob_bytes_max */
-    WARD_ELIMIT = -15,    /* over actors_max, children_max, blocking_max, or 64 deferred calls */
+    WARD_ELIMIT = -15,    /* over actors_max, children_max, site_max, blocking_max, or 64 defers */
     WARD_ELINK = -16,     /* the link to that node is down */
     WARD_EDENIED = -17,   /* that address or peer is not allowed */
     WARD_EFAIL = -18,     /* yours to return: I am broken, my supervisor judges */
@@ -253,17 +253,22 @@ struct ward_spec {
     uint32_t stack_bytes; /* of a body. 0: 64 KiB; blocking: 1 MiB */
     /* as a child of a supervisor */
     ward_restart restart; /* 0: PERMANENT */
+    bool significant;     /* TRANSIENT or TEMPORARY: its end for good, unless somebody cancelled it,
+                             ends the supervisor, well or BY_CHILD. 0: the others go on */
     /* limits on restarts: of this child, and of a supervisor over all its children; beyond them
        the supervisor fails, and its own supervisor judges */
     uint32_t restarts_max;   /* at most 1024, or WARD_UNLIMITED. 0: 5 */
     uint32_t window_ms;      /* 0: 60000 */
-    uint32_t backoff_ms;     /* first delay, doubling with each restart in the window;
-                                WARD_AT_ONCE: none ever. 0: 10 */
+    uint32_t backoff_ms;     /* up to this, by chance, doubling with each restart in the window;
+                                WARD_AT_ONCE: no delay ever. 0: 10 */
     uint32_t backoff_max_ms; /* 0: 30000 */
     /* as a supervisor */
     ward_strategy strategy; /* 0: ONE_FOR_ONE */
     uint32_t children_max;  /* of DYNAMIC. 0: 65536 */
     uint32_t zombies_max;   /* stuck incarnations it puts up with. 0: 8 */
+    /* as a leak that is noticed */
+    uint32_t site_max; /* live actors that this line of code has made, their static children
+                          included; a restart is never refused. 0: no limit of its own */
 };
 
 /* Where a wait stands, for the census: one literal, one store. A binding passes its own. */
@@ -304,8 +309,8 @@ WARD_API bool ward_same(ward_ref a, ward_ref b);
 /* Memory that dies with the incarnation and counts in bytes_max. old NULL: new; bytes 0: free.
  * NULL when there is none; then `old` is as it was. */
 WARD_API void *ward_alloc(ward_self *self, void *old, size_t bytes);
-/* fn(arg) at the end of the incarnation, last in first out. The order of an end: timers and
- * requests are void; children are stopped; deferred calls; .cleanup; memory, kept
+/* fn(arg) at the end of the incarnation, last in first out. The order of an end: timers are
+ * void; children are stopped; deferred calls; .cleanup; memory, kept
  * messages and blobs; DOWN. If it was stuck, its own thread does this when it returns, and DOWN
  * came before.
  * Errors: WARD_ELIMIT at 64. */
@@ -337,6 +342,8 @@ typedef struct ward_opts {
     const ward_table *table;
     uint32_t workers;         /* 0: one for each CPU this process may use */
     uint32_t blocking_max;    /* threads for .blocking handlers; bodies have their own. 0: 64 */
+    uint32_t spares_max;      /* threads lent to turns over 20 ms that others wait behind; one spec
+                                 has at most half, its other actors wait then. 0: 64 */
     uint32_t actors_max;      /* 0: 1 Mi */
     size_t message_bytes_max; /* of one value, blobs apart. 0: 1 MiB */
     size_t blob_bytes_max;    /* of one blob. 0: 64 MiB */
@@ -344,7 +351,7 @@ typedef struct ward_opts {
     uint32_t stop_ms;         /* ward_run, from its body's return to its own. 0: 10000 */
     uint32_t zombies_max;     /* quarantined turns of the whole node before supervisors give up
                                  instead of restarting. 0: 32 */
-    uint64_t sim_seed;        /* one thread, virtual clock, order chosen by the seed. 0: real */
+    uint64_t sim_seed;        /* simulated: see sim.h. 0: real */
     /* Hooks; `hook` comes first. on_event: one call at a time, on a thread of its own, so that a
        slow one delays nobody; must not call ward but ward_event_text. The others: any thread,
        must not call ward. */
@@ -361,18 +368,6 @@ typedef struct ward_opts {
  * abandon stuck actors; WARD_EDEADLK: simulated, and nothing can ever happen again. */
 #define ward_run(body, ...) ward_run_sized((body), (__VA_ARGS__), sizeof(ward_opts))
 WARD_CHECKED ward_status ward_run_sized(ward_body *body, const ward_opts *opts, size_t opts_bytes);
-
-/* ward_run for seeds 1 to runs; *failed_seed is the first that did not return WARD_OK.
- * Errors: what that run returned. */
-#define ward_simulate(failed_seed, body, runs, ...) \
-    ward_simulate_sized((failed_seed), (body), (runs), (__VA_ARGS__), sizeof(ward_opts))
-WARD_CHECKED ward_status ward_simulate_sized(
-    uint64_t *failed_seed, ward_body *body, uint32_t runs, const ward_opts *opts, size_t bytes);
-
-/* In a simulated node: this turn takes that much virtual time without waiting, as code does that
- * loops or blocks, so the watchdog sees it; WARD_UNLIMITED: it never returns. A real endless loop
- * would hang the simulation. Errors: WARD_ESTATE in a node that is not simulated. */
-WARD_CHECKED ward_status ward_sim_hang(ward_self *self, uint32_t ms);
 
 /* The same in pieces, for a program with a main loop of its own. Errors: none more. */
 #define ward_open(out, ...) ward_open_sized((out), (__VA_ARGS__), sizeof(ward_opts))
@@ -404,7 +399,6 @@ WARD_API int ward_mail_fd(ward_self *self);
 
 typedef enum ward_kind {
     WARD_MAIL,   /* sent or asked by an actor, or a timer of this one */
-    WARD_ANSWER, /* the outcome of a ward_request: ward_call_of, ward_status_of, then as mail */
     WARD_DOWN,   /* someone monitored ended: ward_down_of */
     WARD_IDLE    /* .idle_ms went by */
 } ward_kind;
@@ -461,27 +455,6 @@ WARD_CHECKED ward_status ward_send_by_at(
     ward_ask_at((self), (answer), (to), (type), __VA_ARGS__, WARD_AT)
 WARD_CHECKED ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     const ward_type *type, const void *value, ward_deadline by, const char *at);
-
-/* Asks and does not wait. The outcome comes exactly once, by `by` or the deadline of the message in
- * hand, and no full mailbox can refuse it: as a WARD_ANSWER in ward_receive or the handler, or
- * through ward_await. Void after a restart. When the asker of the message in hand leaves, so does
- * who works for this; its status is WARD_EABANDONED.
- * Errors: as ward_send; WARD_ETIMEDOUT, WARD_EABANDONED: too late to ask; WARD_ELIMIT: 4096 are
- * open, or a million in the node. */
-typedef struct ward_call {
-    uint64_t id; /* never 0 */
-} ward_call;
-WARD_CHECKED ward_status ward_request(ward_self *self, ward_call *out, ward_ref to,
-    const ward_type *type, const void *value, ward_deadline by);
-/* Waits: for the next outcome of any request of this actor; mail stays where it is.
- * Errors: WARD_ESTATE when none is open. */
-#define ward_await(self, answer, ...) ward_await_at((self), (answer), __VA_ARGS__, WARD_AT)
-WARD_CHECKED ward_status ward_await_at(
-    ward_self *self, const ward_msg **answer, ward_deadline by, const char *at);
-WARD_API ward_call ward_call_of(const ward_msg *answer); /* {0}: it is no outcome */
-/* WARD_OK: there is an answer, or it is no outcome; else as ward_ask's. */
-WARD_API ward_status ward_status_of(const ward_msg *answer);
-WARD_API void ward_forget(ward_self *self, ward_call call); /* cancels it: no outcome comes */
 
 /* Answers a message in hand or kept. That nobody waits (sent, not asked; answered before; gone)
  * is WARD_OK and counted. Errors: WARD_ETOOBIG, WARD_ELINK. */
@@ -543,7 +516,7 @@ WARD_API uint64_t ward_random(ward_self *self);        /* from the seed when sim
 WARD_API void ward_cancel(ward_self *self, ward_ref whom);
 /* The closed channel: no more mail comes in; what is there is handled; then it ends normally. */
 WARD_API void ward_close_mail(ward_self *self, ward_ref whom);
-/* Waits: until all of them have ended for good; never in a handler. Errors: WARD_EDEADLK. */
+/* Waits: until all of them have ended for good. Errors: WARD_EDEADLK. */
 #define ward_join(self, whom, count, ...) \
     ward_join_at((self), (whom), (count), __VA_ARGS__, WARD_AT)
 WARD_CHECKED ward_status ward_join_at(
@@ -575,7 +548,8 @@ typedef enum ward_event_kind {
     WARD_EV_ABANDONED = 64,   /* ward_close had to leave it behind */
     WARD_EV_DEAD_LETTER = 128,
     WARD_EV_LINK_UP = 256,
-    WARD_EV_LINK_DOWN = 512
+    WARD_EV_LINK_DOWN = 512,
+    WARD_EV_DEADLOCK = 1024   /* its wait was ended, as one of a cycle: `what` */
 } ward_event_kind;
 
 struct ward_event {

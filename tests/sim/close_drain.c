@@ -273,7 +273,7 @@ static void check_books(ward_self *self, const struct world *world)
     }
     for (int i = 0; i < 2; i++) {
         CHECK(seen_by_books(&books[i]) == seen[i]);
-        CHECK(books[i].accepted == accepted[i]);
+        CHECK(books[i].lives.accepted == accepted[i]);
         CHECKF(books[i].fates[WARD__IN_DOUBT] == in_doubt[i], "%llu in doubt, not %llu",
             (unsigned long long)books[i].fates[WARD__IN_DOUBT], (unsigned long long)in_doubt[i]);
         CHECK(books[i].fates[WARD__DEAD_LETTERED] == accepted[i] - seen[i]);

@@ -67,7 +67,8 @@ static ward_status hangs_beside_one_who_beats(ward_self *self)
 
 static void expect(ward_body *body, ward_status expected)
 {
-    ward_opts opts = { .sim_seed = running.seed, .actors_max = 256, .on_assert = on_assert };
+    ward_opts node = { .actors_max = 256, .on_assert = on_assert };
+    ward_sim_opts opts = { .seed = running.seed, .node = &node };
     uint64_t failed = 0;
     ward_status rc = ward_simulate(&failed, body, 1, &opts);
 
@@ -161,7 +162,7 @@ static void close_at_once(uint64_t seed)
     CHECK(rc == WARD_OK);
     over = (struct time_over){ node,
         ward_now_ns(outside) + (int64_t)(ward_random(outside) % 60) * SIM_MS };
-    (void)ward__sim_run(node, is_over, &over, INT64_MAX, ward__clock_step);
+    (void)ward__sim_run(node->sim->sim, is_over, &over, INT64_MAX);
     rc = ward_close(node, &abandoned, seed % 2 ? WARD_NOW : ward_in_ms(outside, 1));
     CHECKF(rc == (abandoned ? WARD_ETIMEDOUT : WARD_OK), "%s", ward_strerror(rc));
 }

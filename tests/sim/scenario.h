@@ -100,7 +100,6 @@ static void on_signal(int number)
 static void one_seed(const struct scenario *scenario, uint64_t seed)
 {
     ward_opts opts = { .arg = scenario->world,
-        .sim_seed = seed,
         .actors_max = 4096,
         .hook = scenario->world,
         .on_event = scenario->on_event,
@@ -110,7 +109,7 @@ static void one_seed(const struct scenario *scenario, uint64_t seed)
 
     running.seed = seed;
     memset(scenario->world, 0, scenario->world_bytes);
-    rc = ward_simulate(&failed, scenario->body, 1, &opts);
+    rc = ward_simulate(&failed, scenario->body, 1, &(ward_sim_opts){ .seed = seed, .node = &opts });
     if (rc == WARD_ETIMEDOUT && scenario->abandons && scenario->abandons(scenario->world))
         rc = WARD_OK;
     CHECKF(rc == WARD_OK, "the run ended with \"%s\"", ward_strerror(rc));
@@ -158,7 +157,8 @@ MAYBE_UNUSED static bool one_in(ward_self *self, uint32_t n)
 
 /* What became of the messages of all lives that have ended with this behaviour. */
 struct books {
-    uint64_t spawned, ended, restarts, reaped, accepted, settled;
+    struct ward__books lives;
+    uint64_t restarts, reaped;
     uint64_t fates[WARD__FATES];
 };
 
@@ -170,12 +170,9 @@ MAYBE_UNUSED static struct books books_of(
 
     for (struct ward__spec_entry *entry = tree->specs; entry; entry = entry->next) {
         if (entry->spec.handle != handle || entry->spec.body != body) continue;
-        sum.spawned += ward__load(&entry->counts.spawned);
-        sum.ended += ward__load(&entry->counts.ended);
+        ward__books_of(ward_node_of(self), entry, &sum.lives);
         sum.restarts += ward__load(&entry->counts.restarts);
         sum.reaped += ward__load(&entry->counts.reaped);
-        sum.accepted += ward__load(&entry->counts.accepted);
-        sum.settled += ward__load(&entry->counts.settled);
         for (int i = 0; i < WARD__FATES; i++)
             sum.fates[i] += ward__load(&entry->counts.fates[i]);
     }
@@ -185,10 +182,10 @@ MAYBE_UNUSED static struct books books_of(
 /* Mail that user code has seen, of those: the law of conservation says it is the remainder. */
 MAYBE_UNUSED static uint64_t seen_by_books(const struct books *books)
 {
-    CHECK(books->spawned == books->ended);
-    CHECKF(books->accepted == books->settled, "%llu accepted, %llu settled",
-        (unsigned long long)books->accepted, (unsigned long long)books->settled);
-    return books->settled - books->fates[WARD__EXPIRED] - books->fates[WARD__DEAD_LETTERED] -
+    CHECK(books->lives.spawned == books->lives.ended);
+    CHECKF(books->lives.accepted == books->lives.settled, "%llu accepted, %llu settled",
+        (unsigned long long)books->lives.accepted, (unsigned long long)books->lives.settled);
+    return books->lives.settled - books->fates[WARD__EXPIRED] - books->fates[WARD__DEAD_LETTERED] -
            books->fates[WARD__DISCARDED];
 }
 

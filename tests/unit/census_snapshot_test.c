@@ -4,6 +4,8 @@
  * nodes: time is virtual, so what is asserted of it is exact. Threads race with a census in
  * tests/race/census.c.
  */
+#include <ward/sim.h>
+
 #include "tests/support/census_fixture.h"
 
 static const char *asks_at, *receives_at, *sleeps_at, *sends_at, *finds_at, *spawns_at;
@@ -134,9 +136,10 @@ static ward_status look_at_sender(ward_self *self)
         SPAWN(self, &(ward_spec){ .name = "full", .handle = keep_all, .mailbox_max = 1 });
     const ward_row *row;
 
-    for (int i = 0; i < 2; i++) /* the first is kept, the second parks */
+    for (int i = 0; i < 2; i++) { /* the first is kept, the second parks */
         SPAWN(self, &(ward_spec){ .body = sends, .arg = &full });
-    pass_time(self, 100);
+        pass_time(self, 100);
+    }
     take_census(self);
     row = row_at("/main/full");
     cr_expect_eq(row->mail, 1);
@@ -389,8 +392,8 @@ Test(census, fails_cleanly_whenever_memory_does)
     cr_expect_eq(failing.blocks, 0);
 }
 
-/* Puts another actor into the slot just when the census has read the first one's fields, and
- * makes room for its path. */
+/* With so few slots no worker holds free ones. Puts another actor into the slot just when the
+ * census has read the first one's fields, and makes room for its path. */
 struct swapping {
     ward_node *node;
     ward_ref old;
@@ -433,8 +436,10 @@ Test(census, never_mixes_two_actors_of_one_slot, .timeout = 50)
     struct swapping swapping = { 0 };
     const ward_row *row;
 
-    cr_assert_eq(ward_open(&swapping.node,
-                     &(ward_opts){ .hook = &swapping, .alloc = allocate_and_swap, .workers = 1 }),
+    cr_assert_eq(
+        ward_open(&swapping.node,
+            &(ward_opts){
+                .hook = &swapping, .alloc = allocate_and_swap, .workers = 1, .actors_max = 64 }),
         WARD_OK);
     swapping.old = SPAWN(ward_outside(swapping.node),
         &(ward_spec){ .name = "old", .handle = ignore, .mailbox_max = 3 });

@@ -3,6 +3,8 @@
  * census_totals_test.c - the books: each fate a message can have is counted once, in its column,
  * and a message that gets lost shows. In simulated nodes, and exact.
  */
+#include <ward/sim.h>
+
 #include "tests/support/census_fixture.h"
 
 #include "actors/node.h"

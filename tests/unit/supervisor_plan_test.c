@@ -2,127 +2,10 @@
 /*
  * supervisor_plan_test.c - what a supervisor decides, as scenarios in words: each tells the plan
  * what happened and compares what it wants done, as one line of text. It knows nothing of actors;
- * time is a number. What scenarios forget is walked through in supervisor_plan_walk_test.c.
+ * time is a number. Backoff, limits and significant children are in supervisor_plan_limits_test.c;
+ * what scenarios forget is walked through in supervisor_plan_walk_test.c.
  */
-#include <criterion/criterion.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "supervisor/plan.h"
-
-/* -- scenarios: the means ---------------------------------------------------------------------- */
-
-struct fixture {
-    struct ward__heap heap;
-    struct ward__plan plan;
-    char done[512];
-};
-
-static const struct ward__limits usual = {
-    .restarts_max = 5, .window_ns = 1000, .backoff_ns = 10, .backoff_max_ns = 100
-};
-
-/* kinds: a letter a child: p, t (transient), o (temporary: once). */
-static void set_up(struct fixture *f, ward_strategy strategy, const char *kinds,
-    const struct ward__limits *limits, const struct ward__limits *child_limits)
-{
-    uint32_t count = (uint32_t)strlen(kinds);
-
-    memset(f, 0, sizeof *f);
-    ward__heap_init(&f->heap, NULL, NULL, SIZE_MAX);
-    cr_assert(ward__plan_init(&f->plan, &f->heap, strategy, count, limits));
-    for (uint32_t k = 0; k < count; k++) {
-        ward_restart kind = kinds[k] == 'p'   ? WARD_PERMANENT
-                            : kinds[k] == 't' ? WARD_TRANSIENT
-                                              : WARD_TEMPORARY;
-        cr_assert(ward__plan_child_init(&f->plan.children[k], &f->heap, kind, child_limits));
-    }
-}
-
-static void tear_down(struct fixture *f)
-{
-    ward__plan_free(&f->plan, &f->heap);
-    cr_assert_eq(ward__load(&f->heap.bytes), 0);
-}
-
-static void note(struct fixture *f, const struct ward__action *action)
-{
-    static const char *const names[] = { "none", "start", "cancel", "forget", "timer", "started",
-        "end" };
-    size_t at = strlen(f->done);
-    char *out = f->done + at;
-    size_t room = sizeof f->done - at;
-    const char *name = names[action->act], *gap = at ? ", " : "";
-
-    if (action->act == WARD__ACT_TIMER)
-        snprintf(out, room, "%s%s %lld", gap, name, (long long)action->at_ns);
-    else if (action->act == WARD__ACT_STARTED)
-        snprintf(out, room, "%s%s", gap, name);
-    else if (action->act == WARD__ACT_END)
-        snprintf(out, room, "%s%s %s", gap, name,
-            action->reason == WARD_BY_LIMIT && action->status == WARD_EFAIL        ? "limit"
-            : action->reason == WARD_BY_CANCEL && action->status == WARD_ECANCELED ? "cancel"
-                                                                                   : "?");
-    else
-        snprintf(out, room, "%s%s %u", gap, name, (unsigned)action->child);
-}
-
-/* All that the plan wants done now. */
-static const char *wants(struct fixture *f, int64_t now_ns)
-{
-    struct ward__action action;
-
-    f->done[0] = '\0';
-    for (int i = 0; i < 32 && ward__plan_next(&f->plan, now_ns, &action); i++)
-        note(f, &action);
-    return f->done;
-}
-
-static const char *up(struct fixture *f, uint32_t k, int64_t now_ns)
-{
-    ward__plan_event(&f->plan, WARD__EV_CHILD_STARTED, k, WARD__END_NORMAL, now_ns);
-    return wants(f, now_ns);
-}
-
-static const char *ended(struct fixture *f, uint32_t k, enum ward__end how, int64_t now_ns)
-{
-    ward__plan_event(&f->plan, WARD__EV_CHILD_ENDED, k, how, now_ns);
-    return wants(f, now_ns);
-}
-
-static const char *failed(struct fixture *f, uint32_t k, int64_t now_ns)
-{
-    return ended(f, k, WARD__END_FAILED, now_ns);
-}
-
-static const char *stopped(struct fixture *f, uint32_t k, int64_t now_ns)
-{
-    return ended(f, k, WARD__END_CANCELLED, now_ns);
-}
-
-static const char *told(struct fixture *f, enum ward__plan_event event, int64_t now_ns)
-{
-    ward__plan_event(&f->plan, event, 0, WARD__END_NORMAL, now_ns);
-    return wants(f, now_ns);
-}
-
-static const char *cancelled_by_others(struct fixture *f, uint32_t k, int64_t now_ns)
-{
-    ward__plan_event(&f->plan, WARD__EV_CHILD_CANCEL, k, WARD__END_NORMAL, now_ns);
-    return wants(f, now_ns);
-}
-
-/* All children up at time 0, everything done. */
-static void set_up_running(struct fixture *f, ward_strategy strategy, const char *kinds)
-{
-    set_up(f, strategy, kinds, &usual, &usual);
-    wants(f, 0);
-    for (uint32_t k = 0; k < f->plan.count; k++)
-        up(f, k, 0);
-    cr_assert(f->plan.started);
-}
-
-#define says(expected, actual) cr_assert_str_eq((actual), (expected))
+#include "tests/support/plan_fixture.h"
 
 /* -- scenarios: start -------------------------------------------------------------------------- */
 
@@ -214,41 +97,6 @@ Test(supervisor_plan, asks_for_an_earlier_timer_when_one_is_due_before)
     says("timer 12", told(&f, WARD__EV_TIMER, 5)); /* fired early */
     says("start 1, timer 51", told(&f, WARD__EV_TIMER, 12));
     says("start 0", wants(&f, 60)); /* late, and not even told */
-    tear_down(&f);
-}
-
-Test(supervisor_plan, doubles_the_backoff_caps_it_and_forgets_after_a_quiet_window)
-{
-    static const struct ward__limits many = { 100, 1000, 10, 100 };
-    static const char *const timers[] = { "timer 10", "timer 20", "timer 40", "timer 80",
-        "timer 100", "timer 100" };
-    struct fixture f;
-    set_up(&f, WARD_ONE_FOR_ONE, "p", &many, &many);
-    wants(&f, 0);
-    for (size_t i = 0; i < WARD_COUNT(timers); i++) {
-        says(timers[i], failed(&f, 0, 0)); /* the clock stands still, so delays are readable */
-        says("start 0", wants(&f, 100));
-    }
-    says("timer 2010", failed(&f, 0, 2000));
-    tear_down(&f);
-}
-
-Test(supervisor_plan, never_overflows_a_backoff)
-{
-    static const struct ward__limits huge = { WARD_UNLIMITED, INT64_MAX, 3, INT64_MAX };
-    struct fixture f;
-    int64_t now = 0, before = 0;
-    set_up(&f, WARD_ONE_FOR_ONE, "p", &huge, &huge);
-    wants(&f, 0);
-    for (int i = 0; i < 200; i++) {
-        failed(&f, 0, now);
-        int64_t due = f.plan.children[0].due_ns;
-        cr_assert_geq(due, before);
-        before = due;
-        now = 7;
-        f.plan.children[0].state = WARD__CHILD_UP;
-    }
-    cr_assert_eq(before, INT64_MAX);
     tear_down(&f);
 }
 
@@ -623,7 +471,7 @@ Test(supervisor_plan, judges_dynamic_children_one_by_one)
     cr_assert_eq(JUDGED(1, WARD__END_NORMAL, 41), WARD__VERDICT_RESTART);
     cr_assert_eq(due, 51);
     says("", wants(&f, 42));
-    cr_assert_eq(JUDGED(1, WARD__END_FAILED, 60), WARD__VERDICT_GIVE_UP);
+    cr_assert_eq(JUDGED(1, WARD__END_FAILED, 60), WARD__VERDICT_END);
     says("end limit", wants(&f, 60));
     cr_assert_eq(JUDGED(0, WARD__END_FAILED, 61), WARD__VERDICT_FORGET);
     ward__plan_child_free(&child[0], &f.heap);

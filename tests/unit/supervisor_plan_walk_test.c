@@ -43,6 +43,7 @@ struct model {
     uint32_t failures_count;
     int64_t clock_ns, group_due_ns, timer_ns;
     bool stop, gave_up, started, ended;
+    ward_reason reason; /* of giving up */
 };
 
 struct world {
@@ -64,6 +65,7 @@ struct setting {
     uint32_t count, depth;
     ward_restart kinds[CHILDREN];
     bool running; /* starts from all up */
+    bool significant; /* all that may be */
     bool piecemeal; /* events may come between any two actions */
 };
 
@@ -169,6 +171,7 @@ static void model_restart(struct walk *walk, struct world *w, uint32_t k, enum w
     of_child = recent_failures(m, k);
     if (of_child > CHILD_MAX || recent_failures(m, CHILDREN) > ALL_MAX) {
         m->gave_up = true;
+        m->reason = WARD_BY_LIMIT;
         model_close(m, count);
         return;
     }
@@ -196,6 +199,10 @@ static void model_ended(struct walk *walk, struct world *w, uint32_t k, enum war
     if (!was.cancelled && end == WARD__END_CANCELLED) child->over = true;
     if (!was.cancelled && end == WARD__END_NORMAL && kind == WARD_TRANSIENT) child->over = true;
     if (!child->over && !was.doomed) model_restart(walk, w, k, end);
+    if (!child->over || closing(m) || !walk->setting.significant || kind == WARD_PERMANENT) return;
+    if (was.cancelled || was.final || end == WARD__END_CANCELLED) return;
+    m->gave_up = true;
+    m->reason = end == WARD__END_FAILED ? WARD_BY_CHILD : WARD_BY_RETURN;
 }
 
 static void model_event(struct walk *walk, struct world *w, struct step step)
@@ -214,7 +221,10 @@ static void model_event(struct walk *walk, struct world *w, struct step step)
         break;
     case WARD__EV_TIMER: m->timer_ns = INT64_MAX; break;
     case WARD__EV_STOP: m->stop = true; break;
-    case WARD__EV_FAIL: m->gave_up = true; break;
+    case WARD__EV_FAIL:
+        if (!closing(m)) m->reason = WARD_BY_LIMIT;
+        m->gave_up = true;
+        break;
     default: break;
     }
     if (closing(m)) model_close(m, walk->setting.count);
@@ -262,8 +272,11 @@ static void check_end(struct walk *walk, struct world *w, const struct ward__act
 
     expect(!m->ended, "ends twice", 0);
     expect(closing(m), "ends for no reason", 0);
-    expect(action->reason == (m->stop ? WARD_BY_CANCEL : WARD_BY_LIMIT), "wrong reason", 0);
-    expect(action->status == (m->stop ? WARD_ECANCELED : WARD_EFAIL), "wrong status", 0);
+    expect(action->reason == (m->stop ? WARD_BY_CANCEL : m->reason), "wrong reason", 0);
+    expect(action->status == (m->stop                          ? WARD_ECANCELED
+                                 : m->reason == WARD_BY_RETURN ? WARD_OK
+                                                               : WARD_EFAIL),
+        "wrong status", 0);
     for (uint32_t k = 0; k < walk->setting.count; k++)
         expect(!m->child[k].live && m->child[k].forgotten, "ends before a child", k);
     m->ended = true;
@@ -472,6 +485,7 @@ static struct key key_of(const struct walk *walk, const struct world *w)
     key.stop_from = (uint8_t)plan->stop_from;
     key.more =
         (uint8_t)(plan->started + 2 * m->stop + 4 * m->gave_up + 8 * m->started + 16 * m->ended);
+    key.more |= (uint8_t)(m->reason == WARD_BY_RETURN ? 32 : m->reason == WARD_BY_CHILD ? 64 : 0);
     key.group_due = ahead(plan->due_ns, w->now_ns);
     key.timer = ahead(plan->timer_ns, w->now_ns);
     key.model_group_due = ahead(m->group_due_ns, w->now_ns);
@@ -585,6 +599,7 @@ static void set_up(struct walk *walk, struct world *w)
         child.backoff_ns = BACKOFF * (k + 1);
         cr_assert(ward__plan_child_init(&made.children[k], &heap, s->kinds[k], &child));
         w->child[k] = made.children[k];
+        w->child[k].significant = s->significant && s->kinds[k] != WARD_PERMANENT;
     }
     ward__plan_free(&made, &heap);
     w->plan = copy;
@@ -643,6 +658,8 @@ static void walk_strategy(ward_strategy strategy)
         { .count = 2, .depth = 9, .piecemeal = true },
         { .count = 3, .depth = 6 },
         { .count = 3, .depth = 6, .running = true },
+        { .count = 2, .depth = 8, .significant = true },
+        { .count = 3, .depth = 5, .running = true, .significant = true },
     };
 
     for (size_t i = 0; i < WARD_COUNT(settings); i++) {

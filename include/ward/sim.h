@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ward/sim.h - simulation: your actors, unchanged, on one thread with a virtual clock, in an order
+ * that a seed decides. The rules of ward.h hold; docs/simulation.md shows how to test with it.
+ *
+ * Whatever happens depends on the seed and the options alone, so a seed that fails fails again, at
+ * the same nanosecond, under a debugger too. ward_opts.sim_seed simulates a single ward_run.
+ */
+#ifndef WARD_SIM_H
+#define WARD_SIM_H
+
+#include <ward/ward.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Clock, seed and nodes of one run. One thread at a time. */
+typedef struct ward_sim ward_sim;
+
+/* Copied; what is pointed to must outlive the simulation. */
+typedef struct ward_sim_opts {
+    uint64_t seed;         /* of the run; of ward_simulate: the first. 0: 1 */
+    const ward_opts *node; /* ward_simulate: of its node; sim_seed is not read. NULL: all zeroes */
+    /* On failure: the seed, the virtual time, and who waits for whom and where. Always a string. */
+    char *report; /* NULL: none */
+    size_t report_bytes;
+} ward_sim_opts;
+
+/* Runs `body` in a simulation of its own for each of `runs` seeds in a row, as ward_run does, and
+ * stops at the first that does not return WARD_OK: *failed_seed. opts may be NULL.
+ * Errors: what that run returned; WARD_EDEADLK: nothing can ever happen again. */
+#define ward_simulate(failed_seed, body, runs, ...) \
+    ward_simulate_sized((failed_seed), (body), (runs), (__VA_ARGS__), sizeof(ward_sim_opts))
+WARD_CHECKED ward_status ward_simulate_sized(uint64_t *failed_seed, ward_body *body, uint32_t runs,
+    const ward_sim_opts *opts, size_t opts_bytes);
+
+/* This turn takes that much virtual time without waiting, as code does that loops or blocks, so
+ * the watchdog sees it; WARD_UNLIMITED: it never returns. A real endless loop would hang the
+ * simulation. Errors: WARD_ESTATE in a node that is not simulated. */
+WARD_CHECKED ward_status ward_sim_hang(ward_self *self, uint32_t ms);
+
+/* The same in pieces, for several nodes: open one, give it nodes, run it, close it. The clock
+ * stands still but in ward_sim_run. opts may be NULL. Errors: none more. */
+#define ward_sim_open(out, ...) ward_sim_open_sized((out), (__VA_ARGS__), sizeof(ward_sim_opts))
+WARD_CHECKED ward_status ward_sim_open_sized(
+    ward_sim **out, const ward_sim_opts *opts, size_t opts_bytes);
+
+/* Opens a node in it, whose ward_run is `body`; NULL: there is none, and ward_outside does it all.
+ * opts: sim_seed is not read, stop_ms is used at the end of the run. out may be NULL; the node
+ * lasts until ward_sim_run returns. Errors: WARD_ESTATE (it runs, or has run). */
+#define ward_sim_node(sim, out, body, ...) \
+    ward_sim_node_sized((sim), (out), (body), (__VA_ARGS__), sizeof(ward_opts))
+WARD_CHECKED ward_status ward_sim_node_sized(
+    ward_sim *sim, ward_node **out, ward_body *body, const ward_opts *opts, size_t opts_bytes);
+
+/* Runs until each body has returned, then closes all nodes, the last one first.
+ * Errors: as ward_run, of the first node that has any; WARD_EDEADLK: nothing can ever happen
+ * again; WARD_ESTATE (it runs, or has run). */
+WARD_CHECKED ward_status ward_sim_run(ward_sim *sim);
+
+/* A number made of all that happened and when: two runs are equal when it is. */
+WARD_API uint64_t ward_sim_hash(const ward_sim *sim);
+
+/* Closes the nodes of one that has not run, too. NULL: nothing. Not inside of its actors. */
+WARD_API void ward_sim_close(ward_sim *sim);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
