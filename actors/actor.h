@@ -88,13 +88,14 @@ struct ward__spec {
     const struct ward__child *children;
     size_t children_count, state_bytes, mailbox_bytes, stack_bytes;
     int64_t idle_ns, start_ns, stop_ns, stuck_ns; /* INT64_MAX: never */
+    int64_t bound_ns; /* of a stop, with all that it is known to have below it */
     int64_t window_ns, backoff_ns, backoff_max_ns;
     uint32_t mailbox_max, restarts_max, children_max, zombies_max, site_max;
     enum ward__kind kind;
     ward_idle on_idle;
     ward_restart restart;
     ward_strategy strategy;
-    uint32_t drain_on_stop, discard_on_restart, significant;
+    uint32_t stop_spelled, drain_on_stop, discard_on_restart, significant;
 };
 
 /* What is counted of a spec: kept beside it, so that specs can be compared byte by byte. */

@@ -250,6 +250,7 @@ struct ward_node {
     struct ward__thread *threads, *spares;
     struct ward__thread *ended; /* to be joined */
     bool orphaned; /* closed around threads that are still there */
+    bool hook_hangs; /* ... one of which is in on_event */
     uint32_t spares_count, threads_count, zombies;
     pthread_cond_t threads_ended;
     struct ward__thread outside;
@@ -377,6 +378,9 @@ bool ward__thread_forget(struct ward__thread *thread);
 bool ward__on_own_thread(ward_node *node);
 /* The node was closed around its threads; true: there are none, free it. */
 bool ward__threads_orphan(ward_node *node);
+/* on_event is not back at the end of a close; and then it is: true: the last to leave. */
+void ward__hook_hangs(ward_node *node, bool hangs);
+bool ward__hook_over(ward_node *node);
 /* Joins what has ended; the caller may be one of them. */
 void ward__threads_reap(ward_node *node);
 ward_status ward__workers_open(ward_node *node);

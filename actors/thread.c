@@ -48,7 +48,7 @@ static void unlist(ward_node *node, struct ward__thread *thread)
 
 static bool only_outside(const ward_node *node)
 {
-    return node->threads == &node->outside && !node->outside.next;
+    return node->threads == &node->outside && !node->outside.next && !node->hook_hangs;
 }
 
 bool ward__thread_forget(struct ward__thread *thread)
@@ -79,6 +79,24 @@ bool ward__threads_orphan(ward_node *node)
     none = only_outside(node);
     pthread_mutex_unlock(&node->threads_lock);
     return none;
+}
+
+void ward__hook_hangs(ward_node *node, bool hangs)
+{
+    pthread_mutex_lock(&node->threads_lock);
+    node->hook_hangs = hangs;
+    pthread_mutex_unlock(&node->threads_lock);
+}
+
+bool ward__hook_over(ward_node *node)
+{
+    bool last;
+
+    pthread_mutex_lock(&node->threads_lock);
+    node->hook_hangs = false;
+    last = node->orphaned && only_outside(node);
+    pthread_mutex_unlock(&node->threads_lock);
+    return last;
 }
 
 bool ward__on_own_thread(ward_node *node)

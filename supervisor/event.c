@@ -10,6 +10,10 @@
 
 #include "supervisor/tree.h"
 
+/* At the deadline of a close: a hook that has been in one call for so long hangs; what is left to
+ * tell may take so much longer. */
+enum { HANGS_MS = 50, TELL_MS = 250, STEP_MS = 2 };
+
 static struct ward__event_entry *newest(struct ward__tree *tree)
 {
     if (tree->events_count == 0) return NULL;
@@ -60,7 +64,7 @@ void ward__event(ward_node *node, const struct ward__news *news)
         tree->events_lost = 0;
         entry->event.at_ns = ward__clock_ns(node);
         entry->event.took_ns = news->took_ns;
-        pthread_cond_signal(&tree->events_cond);
+        pthread_cond_broadcast(&tree->events_cond);
     }
     pthread_mutex_unlock(&tree->events_lock);
 }
@@ -72,16 +76,28 @@ void ward__events_drain(ward_node *node)
 
     if (!tree->events) return;
     pthread_mutex_lock(&tree->events_lock);
-    while (tree->events_count > 0) {
+    while (tree->events_count > 0 && !tree->events_dropped) {
         entry = tree->events[tree->events_head];
         tree->events_head = (tree->events_head + 1) % WARD__EVENTS_MAX;
         tree->events_count--;
+        tree->events_hook_ns = ward__now_ns();
         pthread_mutex_unlock(&tree->events_lock);
         entry.event.path = entry.path;
         entry.event.what = entry.what;
         node->opts.on_event(node->opts.hook, &entry.event);
         pthread_mutex_lock(&tree->events_lock);
+        tree->events_hook_ns = 0;
     }
+    pthread_mutex_unlock(&tree->events_lock);
+}
+
+static void free_ring(ward_node *node)
+{
+    struct ward__tree *tree = node->tree;
+
+    pthread_mutex_lock(&tree->events_lock); /* turns that were abandoned may still have news */
+    ward__free(&node->heap, tree->events, WARD__EVENTS_MAX * sizeof *tree->events);
+    tree->events = NULL;
     pthread_mutex_unlock(&tree->events_lock);
 }
 
@@ -89,9 +105,10 @@ static void *events_main(void *arg)
 {
     ward_node *node = arg;
     struct ward__tree *tree = node->tree;
+    bool left;
 
     pthread_mutex_lock(&tree->events_lock);
-    while (!tree->events_stop || tree->events_count > 0) {
+    while (!tree->events_stop || (tree->events_count > 0 && !tree->events_dropped)) {
         if (tree->events_count == 0) {
             pthread_cond_wait(&tree->events_cond, &tree->events_lock);
             continue;
@@ -100,7 +117,13 @@ static void *events_main(void *arg)
         ward__events_drain(node);
         pthread_mutex_lock(&tree->events_lock);
     }
+    left = tree->events_left;
+    tree->events_over = true;
+    pthread_cond_broadcast(&tree->events_cond);
     pthread_mutex_unlock(&tree->events_lock);
+    if (!left) return NULL;
+    free_ring(node);
+    if (ward__hook_over(node)) node->ops->left(node);
     return NULL;
 }
 
@@ -118,23 +141,67 @@ ward_status ward__events_open(ward_node *node)
     return tree->events_started ? WARD_OK : WARD_ENOMEM;
 }
 
-void ward__events_close(ward_node *node)
+/* The time is up: nothing more is told, since what it would be told with may be gone. If the hook
+ * is not back its thread goes on alone. False: it is, and the thread about to end. */
+static bool leave_behind(ward_node *node)
+{
+    struct ward__tree *tree = node->tree;
+    bool hangs;
+
+    ward__hook_hangs(node, true); /* before the thread can see that it was left */
+    pthread_mutex_lock(&tree->events_lock);
+    hangs = tree->events_hook_ns != 0;
+    tree->events_dropped = true;
+    tree->events_left = hangs;
+    pthread_mutex_unlock(&tree->events_lock);
+    if (hangs)
+        pthread_detach(tree->events_thread);
+    else
+        ward__hook_hangs(node, false);
+    return hangs;
+}
+
+static bool hook_hangs(const struct ward__tree *tree, int64_t now_ns, int64_t by_ns)
+{
+    int64_t since = tree->events_hook_ns;
+
+    if (!since || now_ns < by_ns) return false;
+    return now_ns - since > (int64_t)HANGS_MS * WARD__NS_MS ||
+           now_ns - by_ns > (int64_t)TELL_MS * WARD__NS_MS;
+}
+
+/* Sends the thread home; false: it will not be there by then, because its hook hangs. */
+static bool wait_over(struct ward__tree *tree, int64_t by_ns)
+{
+    int64_t now;
+    bool over;
+
+    pthread_mutex_lock(&tree->events_lock);
+    tree->events_stop = true;
+    pthread_cond_broadcast(&tree->events_cond);
+    while (!tree->events_over && (now = ward__now_ns(), !hook_hangs(tree, now, by_ns))) {
+        int64_t next = by_ns > now ? by_ns : now + (int64_t)STEP_MS * WARD__NS_MS;
+        struct timespec until = { .tv_sec = next / 1000000000, .tv_nsec = next % 1000000000 };
+        (void)pthread_cond_clockwait(
+            &tree->events_cond, &tree->events_lock, CLOCK_MONOTONIC, &until);
+    }
+    over = tree->events_over;
+    pthread_mutex_unlock(&tree->events_lock);
+    return over;
+}
+
+bool ward__events_close(ward_node *node, int64_t by_ns)
 {
     struct ward__tree *tree = node->tree;
 
     if (tree->events_started) {
-        pthread_mutex_lock(&tree->events_lock);
-        tree->events_stop = true;
-        pthread_cond_signal(&tree->events_cond);
-        pthread_mutex_unlock(&tree->events_lock);
-        pthread_join(tree->events_thread, NULL);
         tree->events_started = false;
+        if (!wait_over(tree, by_ns) && leave_behind(node)) return false;
+        pthread_join(tree->events_thread, NULL);
     }
     ward__events_drain(node);
-    pthread_mutex_lock(&tree->events_lock); /* turns that were abandoned may still have news */
-    ward__free(&node->heap, tree->events, WARD__EVENTS_MAX * sizeof *tree->events);
-    tree->events = NULL;
-    pthread_mutex_unlock(&tree->events_lock);
+    free_ring(node);
+    return true;
 }
 
 static const char *word_for(ward_event_kind kind)

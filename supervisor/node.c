@@ -200,7 +200,7 @@ static void abort_open(ward_node *node)
     ward__clock_close(node);
     ward__threads_stop(node);
     (void)ward__threads_wait(node, INT64_MAX);
-    if (node->tree->events_opened) ward__events_close(node);
+    if (node->tree->events_opened) (void)ward__events_close(node, INT64_MAX);
     free_node(node);
 }
 
@@ -486,7 +486,7 @@ static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
     struct ward__route *route = ward__load_acq(&node->route);
     int64_t last = by_ns == INT64_MAX ? INT64_MAX : by_ns - (int64_t)LAST_MS * WARD__NS_MS;
     struct ward__census *census;
-    bool all;
+    bool all, told;
 
     if (route) route->stop(route->arg);
     cancel_all(node, ward__now_ns(), last);
@@ -503,13 +503,13 @@ static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
         route->stop(route->arg);
         route->close(route->arg, by_ns);
     }
-    ward__events_close(node);
-    if (all && *abandoned == 0) {
+    told = ward__events_close(node, by_ns);
+    if (all && told && *abandoned == 0) {
         free_node(node);
         return WARD_OK;
     }
     if (ward__threads_orphan(node)) ward__node_left(node);
-    return *abandoned ? WARD_ETIMEDOUT : WARD_OK;
+    return *abandoned || !told ? WARD_ETIMEDOUT : WARD_OK;
 }
 
 static ward_status close_sim(ward_node *node, size_t *abandoned, int64_t by_ns)
@@ -525,7 +525,7 @@ static ward_status close_sim(ward_node *node, size_t *abandoned, int64_t by_ns)
     }
     *abandoned = name_abandoned(node);
     ward__zombies_discard(node);
-    ward__events_close(node);
+    (void)ward__events_close(node, INT64_MAX);
     ward__node_left(node);
     return *abandoned ? WARD_ETIMEDOUT : WARD_OK;
 }

@@ -379,6 +379,9 @@ static ward_status may_spawn(
     rc = parent->supervisor ? takes_children(parent) : WARD_OK;
     if (!rc && stopping(parent)) rc = WARD_ECANCELED;
     if (rc) return rc;
+    if (parent->supervisor && ward__load(&parent->spec)->stop_spelled &&
+        spec->bound_ns > ward__load(&parent->spec)->stop_ns)
+        return WARD_EINVAL;
     if (parent->supervisor && parent->children >= ward__load(&parent->spec)->children_max)
         return WARD_ELIMIT;
     if (spec->site_max != WARD_UNLIMITED && live_of_site(here->node, spec->site) >= spec->site_max)

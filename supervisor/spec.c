@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "supervisor/tree.h"
 
-enum { CHILDREN_DEPTH = 16, CACHE_LINES = 16 };
+enum { CACHE_LINES = 16 };
 
 bool ward__name_valid(const char *name)
 {
@@ -24,6 +24,11 @@ static int64_t ns_of(uint32_t ms, uint32_t otherwise)
 {
     if (ms == WARD_UNLIMITED) return INT64_MAX;
     return (int64_t)(ms ? ms : otherwise) * WARD__NS_MS;
+}
+
+static int64_t ns_of_bound(int64_t ms)
+{
+    return ms > INT64_MAX / WARD__NS_MS ? INT64_MAX : ms * WARD__NS_MS;
 }
 
 static uint32_t or (uint32_t value, uint32_t otherwise)
@@ -43,12 +48,14 @@ static bool valid(const ward_spec *spec)
     if (spec->on_idle > WARD_IDLE_STOP) return false;
     if (spec->significant && spec->restart == WARD_PERMANENT) return false; /* it never ends */
     if (spec->strategy == WARD_DYNAMIC && spec->children.count > 0) return false;
-    if (spec->children.count > 0 && !spec->children.at) return false;
+    if (spec->children.count > 0 && (!spec->children.at || !spec->children.spec_bytes))
+        return false;
     if (spec->idle_ms && !spec->handle) return false; /* a body has the argument of ward_receive */
     if (spec->arg_bytes && !spec->arg) return false;
     if (spec->arg_bytes > PTRDIFF_MAX || spec->state_bytes > PTRDIFF_MAX) return false;
     if (spec->restarts_max > WARD__RESTARTS_MAX && spec->restarts_max != WARD_UNLIMITED)
         return false;
+    if (!ward__stop_holds(spec)) return false;
     if (spec->children.count > 0 || spec->strategy == WARD_DYNAMIC)
         return !spec->start && !spec->cleanup && !spec->blocking && !spec->state_bytes;
     return true;
@@ -79,9 +86,11 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
     if (out->stack_bytes < 16384) out->stack_bytes = 16384;
     out->idle_ns = spec->idle_ms ? ns_of(spec->idle_ms, 0) : INT64_MAX;
     out->start_ns = ns_of(spec->start_ms, 5000);
-    out->stop_ns = ns_of(spec->stop_ms, 5000);
+    out->stop_ns = ns_of(spec->stop_ms, WARD__STOP_MS);
+    out->bound_ns = spec->children.count ? ns_of_bound(ward_stop_bound(spec)) : out->stop_ns;
+    out->stop_spelled = spec->stop_ms != 0;
     out->stuck_ns = ns_of(spec->stuck_ms, 30000);
-    out->window_ns = ns_of(spec->window_ms, 60000);
+    out->window_ns = ns_of(spec->window_ms, WARD__WINDOW_MS);
     out->backoff_ns = spec->backoff_ms == WARD_AT_ONCE ? 0 : ns_of(spec->backoff_ms, 10);
     out->backoff_max_ns = ns_of(spec->backoff_max_ms, 30000);
     out->restarts_max = or (spec->restarts_max, 5);
@@ -131,15 +140,6 @@ static void free_children(ward_node *node, struct ward__spec *spec)
 static ward_status intern(ward_node *node, const struct ward__spec **out, const ward_spec *spec,
     ward_site site, int depth);
 
-static const ward_spec *nth(const ward_children *children, size_t i, ward_spec *room)
-{
-    size_t bytes = children->spec_bytes < sizeof *room ? children->spec_bytes : sizeof *room;
-
-    memset(room, 0, sizeof *room);
-    memcpy(room, (const char *)children->at + i * children->spec_bytes, bytes);
-    return room;
-}
-
 /* Names are unique among static children. */
 static bool named_before(const struct ward__child *children, size_t count, const char *name)
 {
@@ -187,12 +187,12 @@ static ward_status add_children(
     ward_spec room;
 
     if (count == 0) return WARD_OK;
-    if (spec->children.spec_bytes == 0 || count > UINT32_MAX) return WARD_EINVAL;
+    if (count > UINT32_MAX) return WARD_EINVAL;
     children = ward__alloc_zero(&node->heap, count * sizeof *children);
     if (!children) return WARD_ENOMEM;
     into->children = children;
     for (size_t i = 0; !rc && i < count; i++)
-        rc = one_child(node, into, nth(&spec->children, i, &room), site, depth + 1);
+        rc = one_child(node, into, ward__spec_nth(&spec->children, i, &room), site, depth + 1);
     if (rc) {
         size_t made = into->children_count;
         into->children_count = count;
@@ -260,7 +260,7 @@ static ward_status intern(ward_node *node, const struct ward__spec **out, const 
     struct ward__spec whole;
     ward_status rc;
 
-    if (!valid(spec) || depth > CHILDREN_DEPTH) return WARD_EINVAL;
+    if (!valid(spec) || depth > WARD__CHILDREN_DEPTH) return WARD_EINVAL;
     memset(&whole, 0, sizeof whole); /* padding as well: specs are compared byte by byte */
     fill(node, &whole, spec);
     whole.site = site.at;

@@ -132,6 +132,10 @@ struct ward__tree {
     uint32_t events_head, events_count;
     uint64_t events_lost;
     bool events_opened, events_stop, events_started;
+    int64_t events_hook_ns; /* since when it is in its hook; 0: it is not */
+    bool events_over; /* the thread is about to end */
+    bool events_dropped; /* nothing more is told */
+    bool events_left; /* the thread, in its hook: the node was closed around it */
     pthread_t events_thread;
     pthread_t clock_thread;
     bool clock_started;
@@ -163,6 +167,12 @@ struct ward__books {
 void ward__books_of(
     const ward_node *node, const struct ward__spec_entry *entry, struct ward__books *books);
 bool ward__name_valid(const char *name);
+/* Static children may be nested so deep; what 0 means. */
+enum { WARD__CHILDREN_DEPTH = 16, WARD__STOP_MS = 5000, WARD__WINDOW_MS = 60000 };
+/* A static child's spec, in `room`. */
+const ward_spec *ward__spec_nth(const ward_children *children, size_t i, ward_spec *room);
+/* Whether a supervisor can be stopped in the time that it spells, and within its window. */
+bool ward__stop_holds(const ward_spec *spec); /* bound.c */
 struct ward__limits ward__limits_of(const struct ward__spec *spec);
 
 /* -- slots with an actor in them (spawn.c) ----------------------------------------------------- */
@@ -271,7 +281,8 @@ struct ward__news {
 void ward__event(ward_node *node, const struct ward__news *news);
 ward_status ward__events_open(ward_node *node);
 void ward__events_drain(ward_node *node);
-void ward__events_close(ward_node *node);
+/* False: the hook has not come back by then, its thread was left behind. */
+bool ward__events_close(ward_node *node, int64_t by_ns);
 
 /* -- the watchdog (watchdog.c) ----------------------------------------------------------------- */
 

@@ -299,6 +299,14 @@ WARD_CHECKED ward_status ward_spawn_at(
 WARD_CHECKED ward_status ward_spawn_under_at(
     ward_self *self, ward_ref *out, ward_ref sup, const ward_spec *spec, ward_site site);
 
+/* How long a stop of it can take at most, ms: static children one after another; those of a
+ * DYNAMIC supervisor at once, none longer than the stop_ms it spells (0: than 5000). INT64_MAX:
+ * no bound. Spawn refuses with WARD_EINVAL a supervisor whose spelled stop_ms is shorter, or
+ * longer than its window_ms (its limits could never be passed), and a child longer than its
+ * DYNAMIC supervisor spells. */
+#define ward_stop_bound(...) ward_stop_bound_sized((__VA_ARGS__), sizeof(ward_spec))
+WARD_API int64_t ward_stop_bound_sized(const ward_spec *spec, size_t spec_bytes);
+
 WARD_API ward_ref ward_me(const ward_self *self);
 WARD_API ward_ref ward_parent(const ward_self *self);
 WARD_API ward_node *ward_node_of(const ward_self *self);
@@ -375,7 +383,8 @@ WARD_CHECKED ward_status ward_open_sized(
     ward_node **out, const ward_opts *opts, size_t opts_bytes);
 
 /* Cancels everything and waits, until `by` at the latest, whatever happens; frees the node unless
- * someone had to be abandoned, which is WARD_ETIMEDOUT, their number and an event for each.
+ * someone had to be abandoned, which is WARD_ETIMEDOUT, their number and an event for each (an
+ * on_event that hangs is left behind too, uncounted).
  * Attached threads see WARD_ECANCELED and detach. Blocks: the thread. Errors: WARD_ESTATE in an
  * actor. */
 WARD_CHECKED ward_status ward_close(ward_node *node, size_t *abandoned, ward_deadline by);
