@@ -83,6 +83,10 @@ struct ward__child {
 struct ward__spec {
     ward_handler *handle;
     ward_body *body, *start;
+    struct {
+        ward_handler *handle;
+        ward_body *body, *start;
+    } user; /* the same, but in a simulated node, where those above are the simulator's */
     void (*cleanup)(ward_self *self, ward_reason why);
     const char *site, *function;
     const struct ward__child *children;
@@ -263,6 +267,7 @@ struct ward_self {
     /* A fiber's, to the thread that resumed it. */
     uint32_t left; /* enum ward__left */
     ward_status rc;
+    void *escape; /* simulated: where a crash goes; NULL: nowhere */
 };
 
 #endif

@@ -13,6 +13,7 @@
  */
 #include "actors/sim.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,9 @@ enum {
     TURN_NS = 50000,
     PREEMPT_ONE_IN = 48,
     PREEMPT_NS = 3000000,
+    STUCK_MS = 60000,
+    CHANGE_STEPS = 2000,
+    TEXT_BYTES = 256,
 };
 
 /* A simulated thread. */
@@ -32,6 +36,7 @@ struct ward__actor_thread {
     struct ward__slot *slot; /* to run; NULL: idle */
     struct ward__context *stopped; /* where it hangs; NULL: it does not */
     int64_t until_ns;
+    bool by_fault; /* it does */
     struct ward__actor_thread *next;
 };
 
@@ -44,8 +49,11 @@ ward_sim *ward__sim_make(const struct ward__sim_ops *ops, const ward_sim_opts *o
     if (!sim) return NULL;
     sim->ops = ops;
     sim->opts = *opts;
+    if (!sim->opts.stuck_ms) sim->opts.stuck_ms = STUCK_MS;
+    if (!sim->opts.change_steps) sim->opts.change_steps = CHANGE_STEPS;
     sim->random = sim->hash = opts->seed;
     sim->now_ns = 1000000000; /* any point that is not 0 */
+    ward__sim_changes(sim);
     return sim;
 }
 
@@ -73,6 +81,7 @@ bool ward__sim_join(ward_node *node, ward_sim *sim)
         at = &(*at)->next;
     *at = part;
     node->sim = part;
+    if (sim->opts.memory_one_in || sim->opts.memory_at) ward__sim_memory(node);
     return true;
 }
 
@@ -84,6 +93,7 @@ void ward__sim_leave(ward_node *node)
         at = &(*at)->next;
     *at = part->next;
     part->sim->ready_count -= part->ready_count;
+    if (node->heap.arg == part) ward__sim_memory_end(node);
     while (part->threads) {
         struct ward__actor_thread *thread = part->threads;
         part->threads = thread->next;
@@ -105,12 +115,37 @@ void ward__sim_schedule(ward_node *node, struct ward__slot *slot)
     part->sim->ready_count++;
 }
 
-/* What happened, for who compares two runs. */
-static void note(ward_sim *sim, const struct ward__sim *part, uint32_t slot)
+struct ward__slot *ward__sim_current(const ward_sim *sim)
 {
-    uint64_t state = sim->hash ^ (uint64_t)sim->now_ns ^ (uint64_t)part->node->id << 32 ^ slot;
+    return sim->current ? sim->current->slot : NULL;
+}
 
+struct ward__sim *ward__sim_part(const ward_sim *sim)
+{
+    return sim->current->thread.node->sim;
+}
+
+static void tell(const ward_sim *sim, const struct ward__sim *part, const struct ward__slot *slot,
+    const char *what, int64_t number)
+{
+    char path[TEXT_BYTES] = "", line[2 * TEXT_BYTES], after[24] = "";
+
+    if (slot) sim->ops->path(part->node, slot, path, sizeof path);
+    if (number) snprintf(after, sizeof after, " %lld", (long long)number);
+    snprintf(line, sizeof line, "%lld.%06lld %s:%s: %s%s", (long long)(sim->now_ns / 1000000000),
+        (long long)(sim->now_ns % 1000000000 / 1000), part->node->name, path, what, after);
+    sim->opts.on_step(sim->opts.hook, line);
+}
+
+void ward__sim_note(ward_sim *sim, const struct ward__sim *part, const struct ward__slot *slot,
+    const char *what, int64_t number)
+{
+    uint64_t state = sim->hash ^ (uint64_t)sim->now_ns ^ (uint64_t)part->node->id << 32;
+
+    if (slot) state ^= ward__index(part->node, slot);
+    state += (uint64_t)number;
     sim->hash = ward__random(&state);
+    if (sim->opts.on_step) tell(sim, part, slot, what, number);
 }
 
 /* -- simulated threads ------------------------------------------------------------------------- */
@@ -135,6 +170,7 @@ static struct ward__actor_thread *idle_thread(struct ward__sim *part)
     for (thread = part->threads; thread; thread = thread->next)
         if (!thread->slot) return thread;
     /* A test that lets allocations fail does not mean the simulator's own. */
+    part->sim->sparing++;
     fail_in = ward__load(&node->heap.fail_in);
     ward__store(&node->heap.fail_in, -1);
     thread = ward__alloc(&node->heap, sizeof *thread);
@@ -145,8 +181,10 @@ static struct ward__actor_thread *idle_thread(struct ward__sim *part)
         &node->stacks, WARD__STACK_DEFAULT / WARD__STACK_SCALE, thread_main, thread);
     ward__assert(thread->fiber);
     ward__store(&node->heap.fail_in, fail_in);
+    part->sim->sparing--;
     thread->slot = NULL;
     thread->stopped = NULL;
+    thread->by_fault = false;
     thread->next = part->threads;
     part->threads = thread;
     return thread;
@@ -154,34 +192,17 @@ static struct ward__actor_thread *idle_thread(struct ward__sim *part)
 
 static void run(ward_sim *sim, struct ward__actor_thread *thread, struct ward__context *at)
 {
-    ward_node *node = thread->thread.node;
-
-    note(sim, node->sim, ward__index(node, thread->slot));
+    sim->turns++;
+    ward__sim_note(sim, thread->thread.node->sim, thread->slot, "runs", 0);
     sim->current = thread;
     ward__switch(&sim->loop, at);
     sim->current = NULL;
 }
 
-/* Takes one who is runnable. */
-static struct ward__slot *pick(ward_sim *sim, struct ward__sim **of)
-{
-    uint32_t at = ward__random_below(&sim->random, sim->ready_count);
-    struct ward__sim *part = sim->parts;
-    struct ward__slot *slot;
-
-    for (; at >= part->ready_count; part = part->next)
-        at -= part->ready_count;
-    slot = ward__slot(part->node, part->ready[at]);
-    part->ready[at] = part->ready[--part->ready_count];
-    sim->ready_count--;
-    *of = part;
-    return slot;
-}
-
 static void run_ready(ward_sim *sim)
 {
     struct ward__sim *part;
-    struct ward__slot *slot = pick(sim, &part);
+    struct ward__slot *slot = ward__sim_pick(sim, &part);
     struct ward__actor_thread *thread = idle_thread(part);
     struct ward__worker *worker = &part->node->workers[0];
 
@@ -223,14 +244,48 @@ ward_status ward_sim_hang(ward_self *self, uint32_t ms)
     return WARD_OK;
 }
 
+static void fault(ward_sim *sim, ward_self *self)
+{
+    struct ward__actor_thread *thread = sim->current;
+    uint64_t uncounted = 0;
+    int64_t ms;
+
+    if (ward__sim_fault(sim, sim->opts.crash_one_in, sim->opts.crash_at, &sim->calls))
+        ward__sim_crash(self);
+    if (!ward__sim_fault(sim, sim->opts.stuck_one_in, 0, &uncounted)) return;
+    ms = 1 + ward__random_below(&sim->random, sim->opts.stuck_ms);
+    ward__sim_note(sim, self->node->sim, self->slot, "is stuck, ms:", ms);
+    thread->by_fault = true;
+    hang(sim, self, sim->now_ns + ms * WARD__NS_MS);
+    thread->by_fault = false;
+}
+
+/* A call begins. */
 bool ward__sim_enter(ward_self *self)
 {
     ward_sim *sim = self->node->sim->sim;
+    int64_t ns;
 
     if (!sim->current || self->thread != &sim->current->thread || self->ending) return true;
+    if (sim->faulty) fault(sim, self);
     if (ward__random_below(&sim->random, PREEMPT_ONE_IN) != 0) return true;
-    hang(sim, self, sim->now_ns + 1 + ward__random_below(&sim->random, PREEMPT_NS));
+    ns = 1 + ward__random_below(&sim->random, PREEMPT_NS);
+    ward__sim_note(sim, self->node->sim, self->slot, "is preempted, ns:", ns);
+    hang(sim, self, sim->now_ns + ns);
     return true;
+}
+
+void ward__sim_faulty(ward_sim *sim, bool on)
+{
+    sim->faulty = on;
+    for (struct ward__sim *part = sim->parts; part && !on; part = part->next)
+        for (struct ward__actor_thread *thread = part->threads; thread; thread = thread->next)
+            if (thread->stopped && thread->by_fault) thread->until_ns = sim->now_ns;
+}
+
+void ward_sim_faults(ward_self *self, bool on)
+{
+    if (self->node->sim) ward__sim_faulty(self->node->sim->sim, on);
 }
 
 /* -- the loop ---------------------------------------------------------------------------------- */
@@ -279,12 +334,31 @@ static void timers(struct ward__sim *part)
     part->clock_ns = part->sim->ops->clock(node, now_ns);
 }
 
+/* Someone is cancelled from outside. */
+static void cancel(ward_sim *sim)
+{
+    uint32_t count = 0, slot;
+    struct ward__sim *part = sim->parts;
+
+    if (!ward__sim_fault(sim, sim->opts.cancel_one_in, sim->opts.cancel_at, &sim->steps)) return;
+    for (const struct ward__sim *each = sim->parts; each; each = each->next)
+        count++;
+    for (count = ward__random_below(&sim->random, count); count > 0; count--)
+        part = part->next;
+    slot = sim->ops->cancel(part->node, ward__random(&sim->random));
+    if (slot)
+        ward__sim_note(sim, part, ward__slot(part->node, slot), "was cancelled", 0);
+    else
+        sim->faults--;
+}
+
 /* One turn, or a jump to the next thing that is due. False: there is none. */
 static bool step(ward_sim *sim, int64_t until_ns)
 {
     struct ward__actor_thread *thread = awake(sim);
     int64_t next;
 
+    if (thread || sim->ready_count) cancel(sim);
     if (thread && (!sim->ready_count || ward__random_below(&sim->random, 2))) {
         run(sim, thread, thread->stopped);
     } else if (sim->ready_count) {

@@ -396,7 +396,7 @@ static bool is_quiet(void *arg)
 {
     const ward_node *node = ((struct closing *)arg)->node;
 
-    return ward__slot(node, WARD__ROOT_SLOT)->children == 0;
+    return ward__slot(node, WARD__ROOT_SLOT)->children == 0 && node->zombies == 0;
 }
 
 static void cancel_all(ward_node *node, int64_t now_ns, int64_t by_ns)

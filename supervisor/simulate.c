@@ -27,7 +27,33 @@ struct ward__running {
     struct ward__running *next; /* opened after it */
 };
 
-static const struct ward__sim_ops ops = { .clock = ward__clock_step };
+/* -- faults ------------------------------------------------------------------------------------ */
+
+static bool is_there(const ward_node *node, uint32_t index)
+{
+    const struct ward__slot *slot = ward__slot(node, index);
+    const struct ward__sim *part = node->sim;
+
+    if (ward__load(&slot->phase) == WARD__FREE) return false;
+    return index != part->spared || ward__life(slot) != part->spared_life;
+}
+
+static uint32_t cancel_one(ward_node *node, uint64_t chance)
+{
+    uint32_t used = ward__load_acq(&node->slots_used), count = 0, index = WARD__ROOT_SLOT;
+
+    for (uint32_t i = WARD__ROOT_SLOT + 1; i < used; i++)
+        count += is_there(node, i);
+    if (!count) return 0;
+    for (count = (uint32_t)(chance % count) + 1; count > 0; count -= is_there(node, index))
+        index++;
+    ward_cancel(ward_outside(node), ward__ref(node, ward__slot(node, index)));
+    return index;
+}
+
+static const struct ward__sim_ops ops = {
+    .clock = ward__clock_step, .cancel = cancel_one, .path = ward__path
+};
 
 /* -- bodies ------------------------------------------------------------------------------------ */
 
@@ -57,9 +83,13 @@ static ward_status start_main(struct ward__running *running)
         .restart = WARD_TEMPORARY,
         .stack_bytes = MAIN_STACK };
     ward_site site = { "main", "ward_run", sizeof spec };
+    ward_status rc;
 
     if (!running->body) return WARD_OK;
-    return ward_spawn_at(ward_outside(running->node), &running->main, &spec, site);
+    rc = ward_spawn_at(ward_outside(running->node), &running->main, &spec, site);
+    running->node->sim->spared = running->main.slot;
+    running->node->sim->spared_life = running->main.life;
+    return rc;
 }
 
 /* Or its life is: it hung for so long that it was quarantined. */
@@ -98,9 +128,13 @@ static void report(const ward_sim *sim, ward_status rc)
     int written;
 
     if (!out || !bytes) return;
-    written = snprintf(out, bytes, "seed %llu, at %lld.%06lld s: %s\n",
+    written = snprintf(out, bytes,
+        "seed %llu, at %lld.%06lld s, after %llu turns, %llu calls, %llu allocations and %llu "
+        "faults: %s\n",
         (unsigned long long)sim->opts.seed, (long long)(sim->now_ns / 1000000000),
-        (long long)(sim->now_ns % 1000000000 / 1000), ward_strerror(rc));
+        (long long)(sim->now_ns % 1000000000 / 1000), (unsigned long long)sim->turns,
+        (unsigned long long)sim->calls, (unsigned long long)sim->allocations,
+        (unsigned long long)sim->faults, ward_strerror(rc));
     length = (size_t)written < bytes ? (size_t)written : bytes - 1;
     for (const struct ward__sim *part = sim->parts; part; part = part->next)
         length = ward__graph(part->node, sim->parts->next != NULL, out, length, bytes);
@@ -133,6 +167,7 @@ ward_status ward_sim_open_sized(ward_sim **out, const ward_sim_opts *opts, size_
 
     if (!out) return WARD_EINVAL;
     if (opts) memcpy(&own, opts, opts_bytes < sizeof own ? opts_bytes : sizeof own);
+    if (own.change_points > WARD__CHANGES_MAX) return WARD_EINVAL;
     if (!own.seed) own.seed = 1;
     if (own.report && own.report_bytes) own.report[0] = '\0';
     *out = ward__sim_make(&ops, &own);
@@ -173,7 +208,9 @@ ward_status ward_sim_run(ward_sim *sim)
     sim->ran = true;
     for (struct ward__running *running = sim->bodies; running && !rc; running = running->next)
         rc = start_main(running);
+    ward__sim_faulty(sim, true);
     if (!rc && !ward__sim_run(sim, all_over, sim->bodies, INT64_MAX)) rc = WARD_EDEADLK;
+    ward__sim_faulty(sim, false);
     if (!rc) rc = status_of(sim->bodies);
     if (rc) report(sim, rc);
     closed = close_all(sim);

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "actors/sim.h"
 #include "base/assert.h"
 #include "supervisor/tree.h"
 
@@ -74,9 +75,12 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
 {
     uint32_t stack = spec->blocking ? 1u << 20 : 65536;
 
-    out->handle = spec->handle;
-    out->body = spec->body;
-    out->start = spec->start;
+    out->handle = out->user.handle = spec->handle;
+    out->body = out->user.body = spec->body;
+    out->start = out->user.start = spec->start;
+    if (node->sim && spec->handle) out->handle = ward__sim_handle;
+    if (node->sim && spec->body) out->body = ward__sim_body;
+    if (node->sim && spec->start) out->start = ward__sim_start;
     out->cleanup = spec->cleanup;
     out->kind = kind_of(node, spec);
     out->state_bytes = spec->state_bytes;

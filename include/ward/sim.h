@@ -20,9 +20,30 @@ typedef struct ward_sim ward_sim;
 
 /* Copied; what is pointed to must outlive the simulation. */
 typedef struct ward_sim_opts {
-    uint64_t seed;         /* of the run; of ward_simulate: the first. 0: 1 */
-    const ward_opts *node; /* ward_simulate: of its node; sim_seed is not read. NULL: all zeroes */
-    /* On failure: the seed, the virtual time, and who waits for whom and where. Always a string. */
+    uint64_t seed;         /* of the run, or the first. 0: 1 */
+    const ward_opts *node; /* ward_simulate: of its node. NULL: all zeroes */
+    /* Order. For the first change_steps turns whoever has the highest of random priorities runs,
+     * and at this many of them, drawn at random, that one falls to the lowest. It finds what needs
+     * a few switches at the right places. Later, and without: each choice is as likely. */
+    uint32_t change_points; /* at most 16. 0: none */
+    uint32_t change_steps;  /* 0: 2000 */
+    /* Faults, from the start of the bodies until the last has returned; the bodies themselves are
+     * spared. One in so many of what is named, drawn at random; or the n-th alone. 0: none. */
+    uint32_t memory_one_in; /* allocations: there is no memory */
+    uint64_t memory_at;
+    uint32_t crash_one_in; /* calls into ward: it does not return, the incarnation has failed there,
+                              as code that crashed. What it has from malloc is lost */
+    uint64_t crash_at;
+    uint32_t stuck_one_in; /* calls: it takes up to stuck_ms, in which the turn is stuck */
+    uint32_t stuck_ms;     /* 0: 60000 */
+    uint32_t cancel_one_in; /* turns: before it someone at random is cancelled, supervisors too */
+    uint64_t cancel_at;
+    /* For reading a failure: a line for each thing that happens, valid during the call; it must not
+     * call ward. NULL: none */
+    void (*on_step)(void *hook, const char *line);
+    void *hook;
+    /* On failure: the seed, the virtual time, what was counted, and who waits for whom and where in
+     * the code. Always a string. */
     char *report; /* NULL: none */
     size_t report_bytes;
 } ward_sim_opts;
@@ -39,6 +60,10 @@ WARD_CHECKED ward_status ward_simulate_sized(uint64_t *failed_seed, ward_body *b
  * the watchdog sees it; WARD_UNLIMITED: it never returns. A real endless loop would hang the
  * simulation. Errors: WARD_ESTATE in a node that is not simulated. */
 WARD_CHECKED ward_status ward_sim_hang(ward_self *self, uint32_t ms);
+
+/* Turns the plan of faults off and on again: from here on all must heal. Nothing else changes.
+ * Nothing in a node that is not simulated. */
+WARD_API void ward_sim_faults(ward_self *self, bool on);
 
 /* The same in pieces, for several nodes: open one, give it nodes, run it, close it. The clock
  * stands still but in ward_sim_run. opts may be NULL. Errors: none more. */

@@ -207,7 +207,7 @@ static void after(void *arg)
         second.count == first.count && memcmp(second.at_ns, first.at_ns, sizeof first.at_ns) == 0);
     CHECK(run_nodes(seed + 1000000, &second) != hash);
     first_one[first.who[0]]++;
-    endings(seed);
+    if (seed % 4 == 0) endings(seed);
 }
 
 int main(int argc, char **argv)

@@ -8,6 +8,8 @@
  * scenario keeps what it knows in its world, which is zeroed before each run; the node is closed
  * before `after` looks at it, so whatever was to be cleaned up has been.
  *
+ * TRACE=1 prints each thing that happens.
+ *
  * Header only, for plain mains on one thread. The one static variable says what is running, for
  * the hooks and signal handlers that are given nothing.
  */
@@ -43,12 +45,14 @@ struct scenario {
     const uint64_t *failed; /* seeds that once failed */
     size_t failed_count;
     uint32_t times; /* each seed is run. 0: once */
+    void (*plan)(ward_sim_opts *opts, uint64_t seed); /* order and faults. NULL: none */
     bool (*abandons)(const void *world); /* it may: some hang for ever. NULL: it never does */
 };
 
 static struct {
     const char *name, *program;
     uint64_t seed;
+    char report[4096];
 } running;
 
 MAYBE_UNUSED static _Noreturn void fail_now(const char *at, const char *format, ...)
@@ -97,6 +101,12 @@ static void on_signal(int number)
     raise(number);
 }
 
+static void print_step(void *hook, const char *line)
+{
+    (void)hook;
+    fprintf(stderr, "%s\n", line);
+}
+
 static void one_seed(const struct scenario *scenario, uint64_t seed)
 {
     ward_opts opts = { .arg = scenario->world,
@@ -104,15 +114,20 @@ static void one_seed(const struct scenario *scenario, uint64_t seed)
         .hook = scenario->world,
         .on_event = scenario->on_event,
         .on_assert = on_assert };
+    ward_sim_opts sim = {
+        .seed = seed, .node = &opts, .report = running.report, .report_bytes = sizeof running.report
+    };
     uint64_t failed = 0;
     ward_status rc;
 
     running.seed = seed;
     memset(scenario->world, 0, scenario->world_bytes);
-    rc = ward_simulate(&failed, scenario->body, 1, &(ward_sim_opts){ .seed = seed, .node = &opts });
+    if (getenv("TRACE")) sim.on_step = print_step;
+    if (scenario->plan) scenario->plan(&sim, seed);
+    rc = ward_simulate(&failed, scenario->body, 1, &sim);
     if (rc == WARD_ETIMEDOUT && scenario->abandons && scenario->abandons(scenario->world))
         rc = WARD_OK;
-    CHECKF(rc == WARD_OK, "the run ended with \"%s\"", ward_strerror(rc));
+    CHECKF(rc == WARD_OK, "the run ended with \"%s\"\n%s", ward_strerror(rc), running.report);
     if (scenario->after) scenario->after(scenario->world);
 }
 
@@ -169,7 +184,7 @@ MAYBE_UNUSED static struct books books_of(
     struct ward__tree *tree = ward_node_of(self)->tree;
 
     for (struct ward__spec_entry *entry = tree->specs; entry; entry = entry->next) {
-        if (entry->spec.handle != handle || entry->spec.body != body) continue;
+        if (entry->spec.user.handle != handle || entry->spec.user.body != body) continue;
         ward__books_of(ward_node_of(self), entry, &sum.lives);
         sum.restarts += ward__load(&entry->counts.restarts);
         sum.reaped += ward__load(&entry->counts.reaped);
