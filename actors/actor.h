@@ -136,13 +136,16 @@ static inline struct ward__tally *ward__tallies(const struct ward__spec *spec)
     return ((struct ward__spec_entry *)(uintptr_t)spec)->tallies;
 }
 
-/* A signal with storage of its own: a DOWN or a tick. The lock of the slot's mailbox guards the
- * queue. */
+struct ward__here;
+struct ward__request;
+
+/* A signal with storage of its own: a DOWN, a tick, the outcome of a request. The lock of the
+ * slot's mailbox guards the queue. */
 struct ward__signal {
     struct ward__signal *next;
     bool ordered; /* due when the receiver has taken as many messages as `due` says */
     uint32_t due;
-    void (*release)(ward_node *node, struct ward__signal *signal); /* the reader is done */
+    void (*release)(struct ward__here *here, struct ward__signal *signal); /* the reader is done */
     struct ward_msg mail;
 };
 
@@ -158,6 +161,26 @@ struct ward__deferred {
 };
 enum { WARD__DEFERRED_MAX = 64 };
 
+/* Whose alarm it is. */
+enum ward__alarm_of { WARD__ALARM_SLOT, WARD__ALARM_TICK, WARD__ALARM_REQUESTS };
+
+/* A cold timer; tree lock. */
+struct ward__alarm {
+    int64_t at_ns; /* INT64_MAX: not armed, even if the heap still holds it */
+    uint32_t place; /* in the heap; 0: in none */
+    uint8_t of; /* enum ward__alarm_of */
+    bool reserved; /* there is room for it in the heap */
+};
+
+/* An incarnation's requests, see request.c; the stripe of its mailbox. */
+struct ward__asks {
+    struct ward__alarm alarm; /* tree lock */
+    struct ward__slot *slot; /* NULL: there never were any */
+    uint64_t waits; /* cell of ward_await; 0: none */
+    int64_t look_ns; /* when the alarm looks at them, or earlier; 0: never yet */
+    uint32_t count; /* the owner's: outcomes not taken yet, and the one lent */
+};
+
 /* What belongs to one incarnation; made when first needed. */
 struct ward__inc {
     size_t bytes; /* of this record with the state behind it */
@@ -171,16 +194,9 @@ struct ward__inc {
     struct ward__signal *signals, **signals_end; /* see ward__signal */
     void *watches; /* of the supervision layer: whom it monitors; tree lock */
     void *timers; /* of the supervision layer; tree lock */
+    struct ward__asks asks;
     void *join; /* of the supervision layer: what a WARD__EDGE_ALL stands for; tree lock */
     _Alignas(16) unsigned char state[];
-};
-
-/* A cold timer; tree lock. */
-struct ward__alarm {
-    int64_t at_ns; /* INT64_MAX: not armed, even if the heap still holds it */
-    uint32_t place; /* in the heap; 0: in none */
-    bool is_tick; /* part of a user's timer, else of a slot */
-    bool reserved; /* there is room for it in the heap */
 };
 
 struct ward__thread;
@@ -221,6 +237,7 @@ struct ward__slot {
     struct ward__inc *inc;
     struct ward__fiber *fiber;
     struct ward__thread *thread; /* of a thread actor; under threads_lock, for who wakes it */
+    _Atomic(struct ward__request *) requests; /* that are open; the mailbox's stripe */
     void *arg;
     size_t arg_bytes;
     /* The wheel's. */

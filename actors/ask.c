@@ -8,7 +8,7 @@
  *
  * Runs on the thread of who calls; a question to another node goes through the route.
  */
-#include "actors/node.h"
+#include "actors/request.h"
 #include "mailbox/value.h"
 
 /* What the caller of a wait is about to do. */
@@ -209,14 +209,6 @@ ward_status ward_send_by_at(ward_self *self, ward_ref to, const ward_type *type,
     return rc;
 }
 
-/* Gives the last answer back. */
-static void answer_end(struct ward__here *here, ward_self *self)
-{
-    if (!self->answer) return;
-    ward__mail_free(here, ward__mail_index(&here->node->pool, self->answer));
-    self->answer = NULL;
-}
-
 /* NOLINTNEXTLINE(readability-function-size): what a public wait needs */
 ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     const ward_type *type, const void *value, ward_deadline by, const char *at)
@@ -230,7 +222,7 @@ ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     rc = wait_for(&here, self, &request, by);
     if (!rc) {
-        answer_end(&here, self);
+        ward__answer_end(&here, self);
         self->answer = ward__mail(&here.node->pool, self->slot->wait.answer);
         self->slot->wait.answer = 0;
         *answer = self->answer;
@@ -299,6 +291,18 @@ void ward_refuse(ward_self *self, const ward_msg *question, ward_status why)
     ward__leave(self);
 }
 
+/* Where the asker looks for who holds its question; NULL: it waits no more, or is a peer's. Its
+ * cell may be armed for another question by now, and this actor hold that one, too. */
+static _Atomic uint32_t *holder_of(const ward_node *node, struct ward__token token)
+{
+    struct ward__wait *wait;
+
+    if (token.asker >= WARD__REMOTE) return NULL;
+    if (token.asker >= WARD__REQUEST) return ward__request_holder(node, token);
+    wait = &ward__slot(node, token.asker)->wait;
+    return ward__load_acq(&wait->cell) == token.cell ? &wait->holder : NULL;
+}
+
 /* A question goes from one holder to the next. It may have arrived before its sender has said so.
  */
 static bool passes(_Atomic uint32_t *holder, uint32_t from, uint32_t to)
@@ -315,6 +319,7 @@ static ward_status forward_remote(
     struct ward__token token = ward__token_of(mail);
     const void *value = ward_value(mail, mail->type);
     int64_t deadline = INT64_MAX;
+    _Atomic uint32_t *holder;
     ward_status rc;
 
     if (to.node == 0 || to.node == here->node->id) return WARD_EGONE;
@@ -323,8 +328,8 @@ static ward_status forward_remote(
     if (!ward__asker_waits(here->node, token, &deadline)) return WARD_OK;
     rc = route->ask(route->arg, token, to,
         &(struct ward__question){ .type = mail->type, .value = value, .deadline_ns = deadline });
-    if (!rc && token.asker < WARD__REMOTE) /* so that the asker's end reaches the route */
-        (void)passes(&ward__slot(here->node, token.asker)->wait.holder, self, WARD__REMOTE);
+    holder = rc ? NULL : holder_of(here->node, token);
+    if (holder) (void)passes(holder, self, WARD__REMOTE); /* its end reaches the route */
     return rc;
 }
 
@@ -334,23 +339,21 @@ static ward_status forward_local(struct ward__here *here, uint32_t self, struct 
 {
     struct ward__token token = ward__token_of(mail);
     uint32_t copy, to = ward__index(here->node, target), moving = to | WARD__MOVING;
-    struct ward__slot *asker = NULL; /* of this node, and it waits for the answer */
+    _Atomic uint32_t *holder = NULL; /* the asker is of this node, and waits for the answer */
     ward_status rc = ward__mail_make(here, &copy, mail->type,
         ward__value_of(mail->type, ward__mail_block(mail)), ward__asks(mail) ? &token : NULL);
 
     if (rc) return rc;
-    /* Its asker may ask another question by now, and this actor hold that one, too. */
-    if (ward__asks(mail) && token.asker < WARD__REMOTE &&
-        ward__load_acq(&ward__slot(here->node, token.asker)->wait.cell) == token.cell) {
-        asker = ward__slot(here->node, token.asker);
-        if (!passes(&asker->wait.holder, self, moving)) asker = NULL;
-    }
+    if (ward__asks(mail) && (holder = holder_of(here->node, token)) != NULL &&
+        !passes(holder, self, moving))
+        holder = NULL;
     rc = ward__deliver(here, target, life, copy);
-    if (asker) (void)ward__cas_seq(&asker->wait.holder, &moving, rc ? self : to);
+    if (holder) (void)ward__cas_seq(holder, &moving, rc ? self : to);
     if (rc)
         ward__mail_free(here, copy);
-    else if (asker && ward__unlikely(ward__load_seq(&target->edge)))
-        here->node->ops->cycle(here, asker); /* who has it waits for somebody, too */
+    else if (holder && token.asker < WARD__REQUEST && ward__unlikely(ward__load_seq(&target->edge)))
+        /* Who has it waits for somebody, too. */
+        here->node->ops->cycle(here, ward__slot(here->node, token.asker));
     return rc;
 }
 

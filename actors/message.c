@@ -9,12 +9,20 @@ const ward_type ward__nothing = WARD_TYPE_EMPTY("nothing");
 
 ward_kind ward_kind_of(const ward_msg *msg)
 {
-    return (ward_kind)(ward__mail_bits(msg) >> WARD__MAIL_KIND & 3);
+    return (ward_kind)(ward__mail_bits(msg) >> WARD__MAIL_KIND & 7);
+}
+
+/* An answer has one if it is one. */
+static bool has_value(const ward_msg *msg)
+{
+    ward_kind kind = ward_kind_of(msg);
+
+    return kind == WARD_MAIL || (kind == WARD_ANSWER && ward_status_of(msg) == WARD_OK);
 }
 
 bool ward_is(const ward_msg *msg, const ward_type *type)
 {
-    return ward_kind_of(msg) == WARD_MAIL && ward__type_same(msg->type, type);
+    return has_value(msg) && ward__type_same(msg->type, type);
 }
 
 const void *ward_value(const ward_msg *msg, const ward_type *type)
@@ -25,13 +33,13 @@ const void *ward_value(const ward_msg *msg, const ward_type *type)
 
 const char *ward_text(const ward_msg *msg)
 {
-    if (ward_kind_of(msg) != WARD_MAIL || msg->type->form != WARD_FORM_TEXT) return "";
+    if (!has_value(msg) || msg->type->form != WARD_FORM_TEXT) return "";
     return ward__mail_block((struct ward_msg *)(uintptr_t)msg);
 }
 
 const ward_type *ward_type_of(const ward_msg *msg)
 {
-    return ward_kind_of(msg) == WARD_MAIL ? msg->type : &ward__nothing;
+    return has_value(msg) ? msg->type : &ward__nothing;
 }
 
 const ward_down *ward_down_of(const ward_msg *msg)

@@ -168,12 +168,15 @@ struct ward__tree_ops {
         struct ward__here *here, struct ward__slot *slot, struct ward__outcome outcome, bool bare);
     /* Clean-up has run; the incarnation is over. */
     void (*finished)(struct ward__here *here, struct ward__slot *slot);
-    /* An incarnation's monitors and timers. */
+    /* An incarnation's monitors, timers and requests. */
     void (*forget)(struct ward__here *here, struct ward__inc *inc);
     /* A quarantined turn came back: its memory may go. */
     void (*returned)(struct ward__here *here, struct ward__thread *thread);
     /* The last thread of a node that was closed around it: frees the node. */
     void (*left)(ward_node *node);
+    /* An incarnation's requests are to be looked at then, or earlier. Errors: WARD_ENOMEM, the
+     * first time. */
+    ward_status (*look_at)(struct ward__here *here, struct ward__alarm *alarm, int64_t at_ns);
     /* A dead letter was made, for the log. */
     void (*dead_letter)(
         struct ward__here *here, struct ward__slot *slot, const ward_type *type, ward_status why);
@@ -217,6 +220,7 @@ struct ward__census {
 };
 
 struct ward__sim;
+struct ward__requests;
 struct ward__poller;
 struct ward__tree;
 
@@ -274,6 +278,7 @@ struct ward_node {
     /* Seams. */
     const struct ward__tree_ops *ops;
     struct ward__tree *tree;
+    struct ward__requests *requests;
     struct ward__poller *_Atomic poller;
     struct ward__sim *sim;
     _Atomic(struct ward__route *) route;
@@ -517,6 +522,10 @@ void ward__kept_end(struct ward__slot *slot, bool in_doubt);
 /* Puts a DOWN or a tick into the queue of an incarnation that lives; tree lock. */
 void ward__signal_put(
     struct ward__here *here, struct ward__slot *slot, struct ward__signal *signal);
+/* The same for who holds the stripe of the mailbox. */
+void ward__signal_append(struct ward__inc *inc, struct ward__signal *signal);
+/* Gives the answer that is lent back. */
+void ward__answer_end(struct ward__here *here, ward_self *self);
 /* Frees what ward_textf made since the last wait. */
 void ward__texts_free(struct ward__here *here, ward_self *self);
 /* The same at the end of a call that waits; a handler's last until it returns. */
@@ -558,7 +567,16 @@ void ward__yield(struct ward__here *here, ward_self *self);
 enum ward__left { WARD__LEFT_PARKED, WARD__LEFT_YIELDED, WARD__LEFT_ENDED };
 /* Cancels whoever works for an asker whose wait has ended without an answer. */
 void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token token);
+/* One step of it: what the holder has asked for that question without waiting is added. */
+void ward__abandon_one(struct ward__here *here, uint32_t holder, struct ward__token token,
+    struct ward__request **ending);
 bool ward__abandoned(const ward_self *self);
+/* The question in hand; cell 0: none. */
+static inline struct ward__token ward__question_of(const ward_self *self)
+{
+    return (struct ward__token){ ward__load(&self->slot->question_cell),
+        ward__load(&self->slot->question_asker) };
+}
 
 /* -- timers (wheel.c) -------------------------------------------------------------------------- */
 

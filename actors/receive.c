@@ -143,16 +143,19 @@ static struct ward__signal *next_signal(struct ward__slot *slot)
     return signal;
 }
 
-void ward__signal_put(struct ward__here *here, struct ward__slot *slot, struct ward__signal *signal)
+void ward__signal_append(struct ward__inc *inc, struct ward__signal *signal)
 {
-    struct ward__inc *inc = slot->inc;
-
-    pthread_mutex_lock(slot->box.lock);
     signal->next = NULL;
-    signal->due = ward__word_count(ward__load_seq(&slot->box.word));
     if (!inc->signals) inc->signals_end = &inc->signals;
     *inc->signals_end = signal;
     inc->signals_end = &signal->next;
+}
+
+void ward__signal_put(struct ward__here *here, struct ward__slot *slot, struct ward__signal *signal)
+{
+    pthread_mutex_lock(slot->box.lock);
+    signal->due = ward__word_count(ward__load_seq(&slot->box.word));
+    ward__signal_append(slot->inc, signal);
     pthread_mutex_unlock(slot->box.lock);
     ward__poke(here, slot, WARD__SIG_QUEUE);
 }
@@ -248,7 +251,7 @@ void ward__hand_end(struct ward__here *here, ward_self *self, ward_status status
         struct ward__signal *signal =
             (struct ward__signal *)((char *)mail - offsetof(struct ward__signal, mail));
         if (bits & WARD__MAIL_KEPT) return;
-        if (ward_kind_of(mail) != WARD_IDLE) signal->release(here->node, signal);
+        if (ward_kind_of(mail) != WARD_IDLE) signal->release(here, signal);
         return;
     }
     if (ward__unlikely(bits & WARD__MAIL_ASK)) {
@@ -264,6 +267,20 @@ void ward__hand_end(struct ward__here *here, ward_self *self, ward_status status
         ward__mail_empty(&here->node->heap, mail);
     }
     ward__mail_release(&here->node->pool, here->magazines, mail, WARD__MAIL_READ);
+}
+
+void ward__answer_end(struct ward__here *here, ward_self *self)
+{
+    struct ward_msg *mail = self->answer;
+    struct ward__signal *signal =
+        (struct ward__signal *)((char *)mail - offsetof(struct ward__signal, mail));
+
+    if (!mail) return;
+    self->answer = NULL;
+    if (ward__mail_bits(mail) & WARD__MAIL_SIGNAL) /* ward_await */
+        signal->release(here, signal);
+    else
+        ward__mail_free(here, ward__mail_index(&here->node->pool, mail));
 }
 
 /* -- ward_receive ------------------------------------------------------------------------------ */
@@ -358,9 +375,7 @@ ward_status ward_receive_at(ward_self *self, const ward_msg **out, ward_deadline
     if (self->kind == WARD__SELF_OUTSIDE || !self->waits || self->ending) return WARD_ESTATE;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     ward__hand_end_quick(&here, self, WARD_ENOREPLY);
-    if (ward__unlikely(self->answer != NULL))
-        ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
-    self->answer = NULL;
+    if (ward__unlikely(self->answer != NULL)) ward__answer_end(&here, self);
     ward__waited(&here, self);
     rc = receive(&here, self, by.ns, at);
     if (!rc) *out = self->hand;

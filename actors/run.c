@@ -76,8 +76,7 @@ static void over(struct ward__thread *thread, ward_self *self, ward_reason reaso
 
     if (reason == WARD_BY_FAILURE) ward__hand_fate(self, WARD__IN_DOUBT);
     ward__hand_end(&here, self, WARD_ENOREPLY);
-    if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
-    self->answer = NULL;
+    ward__answer_end(&here, self);
     struct ward__outcome outcome = { reason, rc };
     if (here.node->ops->over(&here, slot, outcome, is_bare(slot))) ward__finish(thread, slot);
 }
@@ -458,8 +457,7 @@ void ward__end_thread(struct ward__thread *thread, struct ward__slot *slot, ward
 
     if (reason == WARD_BY_FAILURE) ward__hand_fate(self, WARD__IN_DOUBT);
     ward__hand_end(&here, self, WARD_ENOREPLY);
-    if (self->answer) ward__mail_free(&here, ward__mail_index(&here.node->pool, self->answer));
-    self->answer = NULL;
+    ward__answer_end(&here, self);
     struct ward__outcome outcome = { reason, rc };
     bool finish =
         here.node->ops->over(&here, slot, outcome, false) || wait_for_finish(thread, slot);

@@ -66,7 +66,7 @@ void ward__inc_free(struct ward__here *here, struct ward__inc *inc)
     while (ward__unlikely(inc->signals != NULL)) {
         struct ward__signal *signal = inc->signals;
         inc->signals = signal->next;
-        signal->release(here->node, signal);
+        signal->release(here, signal);
     }
     for (uint32_t i = 0; i < inc->kept_count; i++)
         drop_kept(here, inc->kept[i]);

@@ -7,7 +7,7 @@
  * route's work. Also the way back: an answer does not travel through a mailbox, it is put beside
  * the asker's cell. Any thread.
  */
-#include "actors/node.h"
+#include "actors/request.h"
 #include "base/assert.h"
 #include "mailbox/value.h"
 
@@ -120,8 +120,9 @@ ward_status ward_send(ward_self *self, ward_ref to, const ward_type *type, const
 
 bool ward__asker_waits(const ward_node *node, struct ward__token token, int64_t *deadline_ns)
 {
-    if (token.asker >= WARD__REMOTE) {
+    if (token.asker >= WARD__REQUEST) {
         struct ward__route *route = ward__load_acq(&((ward_node *)(uintptr_t)node)->route);
+        if (token.asker < WARD__REMOTE) return ward__request_waits(node, token, deadline_ns);
         return route && route->waits(route->arg, token, deadline_ns);
     }
     const struct ward__slot *slot = ward__slot(node, token.asker);
@@ -144,6 +145,7 @@ bool ward__answer(
         ward__mail_free(here, mail);
         return true;
     }
+    if (token.asker >= WARD__REQUEST) return ward__request_answer(here, token, status, mail);
     slot = ward__slot(node, token.asker);
     if (!ward__wait_claim(&slot->wait, token.cell)) {
         ward__add(&node->late_replies, 1);

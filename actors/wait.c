@@ -9,7 +9,7 @@
  * A fiber parks by switching to the loop of the thread it is on; a thread actor by a futex, whose
  * wake-ups are only hints. Runs on the waiter's own thread; knows no supervisors.
  */
-#include "actors/node.h"
+#include "actors/request.h"
 #include "base/assert.h"
 
 ward_status ward__wait_refused(const ward_self *self)
@@ -22,21 +22,19 @@ ward_status ward__wait_refused(const ward_self *self)
 
 bool ward__abandoned(const ward_self *self)
 {
-    struct ward__token token = { .cell = ward__load(&self->slot->question_cell) };
+    struct ward__token token = ward__question_of(self);
     int64_t deadline;
 
     if (ward__likely(!token.cell)) return false;
-    token.asker = ward__load(&self->slot->question_asker);
     return !ward__asker_waits(self->node, token, &deadline);
 }
 
 int64_t ward__wait_until(const ward_self *self, ward_deadline by)
 {
-    struct ward__token token = { .cell = ward__load(&self->slot->question_cell) };
+    struct ward__token token = ward__question_of(self);
     int64_t deadline;
 
     if (ward__likely(!token.cell)) return by.ns;
-    token.asker = ward__load(&self->slot->question_asker);
     if (!ward__asker_waits(self->node, token, &deadline)) return by.ns;
     return deadline < by.ns ? deadline : by.ns;
 }
@@ -230,16 +228,12 @@ void ward__yield(struct ward__here *here, ward_self *self)
     leave_fiber(here, self, WARD__LEFT_YIELDED);
 }
 
-void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token token)
+/* Reads the holder's wait, then whether it works for this question; if nothing moved, ends that
+ * very wait. The resumed one does the next hop. */
+static void abandon_wait(struct ward__here *here, struct ward__slot *slot, struct ward__token token)
 {
-    ward_node *node = here->node;
-    struct ward__slot *slot;
     uint64_t cell;
 
-    if (holder == 0 || holder >= node->slots_max) return;
-    slot = ward__slot(node, holder);
-    /* Read the holder's wait, then whether it works for this question; if nothing moved, end that
-     * very wait. The resumed one does the next hop. */
     do {
         cell = ward__load_seq(&slot->wait.cell);
         if (!ward__waiting(cell)) return; /* it finds out at its next wait */
@@ -249,4 +243,20 @@ void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token 
     } while (!ward__wait_claim(&slot->wait, cell));
     slot->wait.status = WARD_EABANDONED;
     ward__resume(here, slot);
+}
+
+void ward__abandon_one(struct ward__here *here, uint32_t holder, struct ward__token token,
+    struct ward__request **ending)
+{
+    if (holder == 0 || holder >= here->node->slots_max) return;
+    ward__requests_for(here, ward__slot(here->node, holder), token, ending);
+    abandon_wait(here, ward__slot(here->node, holder), token);
+}
+
+void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token token)
+{
+    struct ward__request *ending = NULL;
+
+    ward__abandon_one(here, holder, token, &ending);
+    ward__requests_tell(here, ending);
 }

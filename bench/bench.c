@@ -50,6 +50,8 @@ static const struct bench_work WORKS[] = {
     { "server", "PORT: what rtt and oneway talk to; until killed", { 0 }, bench_server },
     { "rtt", "PORT ROUNDS", { 0, 100000 }, bench_rtt },
     { "oneway", "PORT MESSAGES", { 0, 2000000 }, bench_oneway },
+    { "floor-server", "PORT: what rtt-floor talks to; until killed", { 0 }, bench_floor_server },
+    { "rtt-floor", "PORT ROUNDS: of nng alone", { 0, 100000 }, bench_rtt_floor },
 };
 
 void bench_check(bool right, const char *what)
@@ -101,6 +103,24 @@ void bench_report(const struct bench_args *args, int64_t ops, double seconds, co
     (void)fflush(stdout);
 }
 
+static int by_time(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+void bench_report_times(
+    const struct bench_args *args, int64_t *times, int64_t count, double seconds)
+{
+    char extra[96];
+
+    qsort(times, (size_t)count, sizeof *times, by_time);
+    (void)snprintf(extra, sizeof extra, "p50_us=%.1f p99_us=%.1f p999_us=%.1f",
+        (double)times[count / 2] * 1e-3, (double)times[count * 99 / 100] * 1e-3,
+        (double)times[count * 999 / 1000] * 1e-3);
+    bench_report(args, count, seconds, extra);
+}
+
 ward_ref bench_spawn(ward_self *self, const struct bench_args *args, ward_handler *handle,
     ward_body *body, ward_spec spec)
 {
@@ -138,7 +158,7 @@ static int usage(FILE *out)
     (void)fputs(USAGE_TEXT, out);
     for (size_t i = 0; i < WARD_COUNT(WORKS); i++) {
         const struct bench_work *work = &WORKS[i];
-        (void)fprintf(out, "  %-10s %s", work->name, work->takes);
+        (void)fprintf(out, "  %-12s %s", work->name, work->takes);
         if (work->count[0]) (void)fprintf(out, " (%" PRId64, work->count[0]);
         if (work->count[1])
             (void)fprintf(out, "%s%" PRId64, work->count[0] ? " " : " (", work->count[1]);

@@ -41,6 +41,9 @@ int64_t bench_resident(void); /* bytes */
 
 /* Prints "NAME ops seconds ops_per_s [extra]" for the time since bench_begin, or for `seconds`. */
 void bench_report(const struct bench_args *args, int64_t ops, double seconds, const char *extra);
+/* The same, with percentiles of the times of all ops, in ns, which are sorted. */
+void bench_report_times(
+    const struct bench_args *args, int64_t *times, int64_t count, double seconds);
 
 /* Ends the program: a wrong result is no result. */
 void bench_check(bool right, const char *what);
@@ -56,6 +59,6 @@ void bench_done(ward_self *self, ward_ref whom, int64_t result);
 
 ward_body bench_pingpong, bench_ring, bench_count, bench_fanin, bench_fanout, bench_big;
 ward_body bench_forkjoin, bench_skynet, bench_idle, bench_idletimer, bench_ask, bench_restart;
-ward_body bench_cascade, bench_server, bench_rtt, bench_oneway;
+ward_body bench_cascade, bench_server, bench_rtt, bench_oneway, bench_floor_server, bench_rtt_floor;
 
 #endif

@@ -10,6 +10,8 @@
 
 enum { PAYLOAD = 64, CONNECT_MS = 10000, ASK_MS = 5000 };
 
+#define WANTS_ANSWER (UINT64_C(1) << 63) /* as the peers' programs tell the one from the other */
+
 static const char bytes[PAYLOAD];
 
 static void url_of(char *out, size_t room, const struct bench_args *args)
@@ -25,6 +27,7 @@ static ward_status count_frames(ward_self *self, const ward_msg *msg)
 
     bench_check(frame && frame->payload.count == PAYLOAD, "frame");
     ++*count;
+    if (!(frame->number & WANTS_ANSWER)) return WARD_OK;
     return ward_reply(self, msg, &BENCH_FRAME, &(struct bench_frame){ *count, frame->payload });
 }
 
@@ -57,7 +60,7 @@ static ward_ref connect_to(ward_self *self, const struct bench_args *args)
 
 static uint64_t ask(ward_self *self, ward_ref echo, uint64_t number)
 {
-    struct bench_frame frame = { number, { bytes, PAYLOAD } };
+    struct bench_frame frame = { number | WANTS_ANSWER, { bytes, PAYLOAD } };
     const struct bench_frame *back;
     const ward_msg *msg;
 
@@ -65,12 +68,6 @@ static uint64_t ask(ward_self *self, ward_ref echo, uint64_t number)
     back = ward_value(msg, &BENCH_FRAME);
     bench_check(back && back->payload.count == PAYLOAD, "answer");
     return back->number;
-}
-
-static int by_time(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
 }
 
 static ward_ref echo_actor;
@@ -81,7 +78,6 @@ static ward_status ask_many(ward_self *self)
     struct bench_args *args = ward_arg(self);
     int64_t rounds = args->count[1], *times = calloc((size_t)rounds, sizeof *times), start;
     uint64_t first;
-    char extra[96];
     double seconds;
 
     bench_check(times != NULL, "memory");
@@ -95,11 +91,7 @@ static ward_status ask_many(ward_self *self)
         times[i] = bench_now_ns() - start;
     }
     seconds = bench_seconds(args);
-    qsort(times, (size_t)rounds, sizeof *times, by_time);
-    (void)snprintf(extra, sizeof extra, "p50_us=%.1f p99_us=%.1f p999_us=%.1f",
-        (double)times[rounds / 2] * 1e-3, (double)times[rounds * 99 / 100] * 1e-3,
-        (double)times[rounds * 999 / 1000] * 1e-3);
-    bench_report(args, rounds, seconds, extra);
+    bench_report_times(args, times, rounds, seconds);
     free(times);
     bench_done(self, main_actor, 0);
     return WARD_OK;

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/platform.h"
+#include "mailbox/slab.h"
 #include "mailbox/value.h"
 
 bool ward__pool_open(
@@ -165,6 +166,9 @@ void ward__mail_empty(struct ward__heap *heap, struct ward_msg *mail)
 
     if (ward__likely(!(bits & (WARD__MAIL_BESIDE | WARD__MAIL_BLOBS)))) return;
     if (bits & WARD__MAIL_BLOBS) ward__value_drop(mail->type, ward__mail_block(mail));
-    if (bits & WARD__MAIL_BESIDE) ward__free(heap, mail->u.beside.block, mail->u.beside.bytes);
-    ward__mail_set(mail, 0, WARD__MAIL_BESIDE | WARD__MAIL_BLOBS);
+    if (bits & WARD__MAIL_SLAB)
+        ward__slab_give(heap, mail->u.beside.block);
+    else if (bits & WARD__MAIL_BESIDE)
+        ward__free(heap, mail->u.beside.block, mail->u.beside.bytes);
+    ward__mail_set(mail, 0, WARD__MAIL_BESIDE | WARD__MAIL_BLOBS | WARD__MAIL_SLAB);
 }

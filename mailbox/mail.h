@@ -40,17 +40,21 @@ enum ward__mail_bits {
     WARD__MAIL_KEPT = 32, /* ward_keep: `stamp` is its place in the table of kept ones */
     WARD__MAIL_SHARED = 64, /* its two holders are on different threads */
     WARD__MAIL_SIGNAL = 128, /* not from the pool: part of a monitor or timer record */
-    WARD__MAIL_KIND = 8, /* shift: the ward_kind, two bits */
-    WARD__MAIL_PASSED = 1024 /* its reader passed it on to another node */
+    WARD__MAIL_KIND = 8, /* shift: the ward_kind, three bits */
+    WARD__MAIL_PASSED = 2048, /* its reader passed it on to another node */
+    WARD__MAIL_SLAB = 4096 /* what lies beside is of a slab */
 };
 
-/* Who waits for an answer: a slot of this node or a call of a link, and the value of its cell. */
+/* Who waits for an answer: a slot of this node, a request (actors/request.h) or a call of a link,
+ * and the value of its cell. */
 struct ward__token {
     uint64_t cell;
     uint32_t asker;
 };
 /* An asker at or above this is a call of a link: see ward__route. */
 #define WARD__REMOTE 0x80000000u
+/* At or above this one, and below that, it is a request of this node. */
+#define WARD__REQUEST 0x40000000u
 
 struct ward__beside {
     void *block;

@@ -126,12 +126,10 @@ static bool next_long(struct ward__cursor *cursor, struct ward__item *item, uint
     return true;
 }
 
-bool ward__cursor_next(struct ward__cursor *cursor, struct ward__item *item)
+bool ward__cursor_next_long(struct ward__cursor *cursor, struct ward__item *item)
 {
-    uint8_t first;
+    uint8_t first = *cursor->at;
 
-    if (cursor->at == cursor->end) return false;
-    first = *cursor->at;
     if (first >= 0xc0 && first < 0xe0) return next_long(cursor, item, first);
     if (first >= 0xe0) {
         set_signed(item, first, 1);
@@ -147,18 +145,7 @@ bool ward__cursor_next(struct ward__cursor *cursor, struct ward__item *item)
     return finish(cursor, item, first & (first < 0xa0 ? 0x0f : 0x1f), cursor->at + 1);
 }
 
-bool ward__cursor_take(
-    struct ward__cursor *cursor, enum ward__item_kind kind, struct ward__item *item)
-{
-    const uint8_t *before = cursor->at;
-
-    if (!ward__cursor_next(cursor, item)) return false;
-    if (item->kind == kind) return true;
-    cursor->at = before;
-    return false;
-}
-
-bool ward__cursor_array(struct ward__cursor *cursor, size_t count)
+bool ward__cursor_array_long(struct ward__cursor *cursor, size_t count)
 {
     const uint8_t *before = cursor->at;
     struct ward__item item;

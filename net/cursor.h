@@ -12,6 +12,8 @@
 
 #include <ward/ward.h>
 
+#include "base/atomics.h"
+
 /* Arrays in arrays. Eight structs in each other, each in a list, with a list in the innermost. */
 enum { WARD__WIRE_DEPTH_MAX = 16 };
 
@@ -55,15 +57,58 @@ static inline bool ward__cursor_done(const struct ward__cursor *cursor)
     return cursor->at == cursor->end;
 }
 
+bool ward__cursor_next_long(struct ward__cursor *cursor, struct ward__item *item);
+
 /* The next item; false: truncated or refused, and the cursor has not moved. */
-bool ward__cursor_next(struct ward__cursor *cursor, struct ward__item *item);
+static WARD__INLINE bool ward__cursor_next(struct ward__cursor *cursor, struct ward__item *item)
+{
+    const uint8_t *at = cursor->at;
+    size_t left = (size_t)(cursor->end - at);
+    uint8_t first;
+
+    if (left == 0) return false;
+    first = *at++;
+    left--;
+    if (first < 0x80) {
+        item->kind = WARD__ITEM_UINT;
+        item->u.number = first;
+    } else if (first >= 0xa0 && first < 0xc0 && (first & 0x1fu) <= left) {
+        item->kind = WARD__ITEM_TEXT;
+        item->u.bytes = (ward_bytes){ at, first & 0x1fu };
+        at += first & 0x1fu;
+    } else if (first == 0xc4 && left && *at <= left - 1) {
+        item->kind = WARD__ITEM_BIN;
+        item->u.bytes = (ward_bytes){ at + 1, *at };
+        at += 1 + *at;
+    } else {
+        return ward__cursor_next_long(cursor, item);
+    }
+    cursor->at = at;
+    return true;
+}
 
 /* The next item if it is of that kind; false: it is not, and the cursor has not moved. */
-bool ward__cursor_take(
-    struct ward__cursor *cursor, enum ward__item_kind kind, struct ward__item *item);
+static WARD__INLINE bool ward__cursor_take(
+    struct ward__cursor *cursor, enum ward__item_kind kind, struct ward__item *item)
+{
+    const uint8_t *before = cursor->at;
+
+    if (!ward__cursor_next(cursor, item)) return false;
+    if (item->kind == kind) return true;
+    cursor->at = before;
+    return false;
+}
 
 /* An array of exactly `count` elements. */
-bool ward__cursor_array(struct ward__cursor *cursor, size_t count);
+bool ward__cursor_array_long(struct ward__cursor *cursor, size_t count);
+static inline bool ward__cursor_array(struct ward__cursor *cursor, size_t count)
+{
+    if (count >= 16 || cursor->at == cursor->end || *cursor->at != (0x90u | count) ||
+        count > (size_t)(cursor->end - cursor->at) - 1)
+        return ward__cursor_array_long(cursor, count);
+    cursor->at++;
+    return true;
+}
 
 /* Whether the bytes are exactly one item with all that is in it, no deeper than allowed. */
 bool ward__cursor_check(ward_bytes bytes);

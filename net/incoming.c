@@ -9,15 +9,28 @@
 #include "mailbox/value.h"
 #include "net/net.h"
 
+enum { BATCH_MAX = 64 };
+
 /* -- values ------------------------------------------------------------------------------------ */
 
-/* The same as ward__mail_fill, from bytes. */
-static ward_status fill(
-    ward_node *node, struct ward_msg *mail, const struct ward__frame *frame, bool asks)
+/* Room for a value that is too large for its record. */
+static void *beside(struct ward__session *session, size_t bytes, uint32_t *bits)
 {
-    struct ward__wire_max max = { node->opts.message_bytes_max, node->opts.blob_bytes_max };
-    const ward_type *type = ward__wire_type(node->table, frame->type_name);
+    if (bytes > WARD__SLAB_BLOCK_MAX) return ward__alloc(session->slabs.heap, bytes);
+    *bits |= WARD__MAIL_SLAB;
+    return ward__slab_take(&session->slabs, bytes);
+}
+
+/* The same as ward__mail_fill, from bytes. */
+static ward_status fill(struct ward__session *session, struct ward_msg *mail,
+    const struct ward__frame *frame, bool asks)
+{
+    const ward_node *node = session->net->node;
+    struct ward__wire_max max = { node->opts.message_bytes_max, node->opts.blob_bytes_max,
+        &session->known };
+    const ward_type *type = ward__wire_type(&session->known, node->table, frame->type_name);
     size_t bytes, room = asks ? WARD__INLINE_ASK_MAX : WARD__INLINE_MAX;
+    uint32_t bits = asks ? WARD__MAIL_ASK : 0u;
     void *block = mail->u.value;
     bool has_blobs;
     ward_status rc;
@@ -25,32 +38,33 @@ static ward_status fill(
     if (!type) return WARD_EDENIED;
     rc = ward__wire_value_bytes(type, frame->value, max, &bytes, &has_blobs);
     if (rc) return rc;
-    if (bytes > room && !(block = ward__alloc(&node->heap, bytes))) return WARD_ENOMEM;
-    rc = ward__wire_value_copy(&node->heap, type, frame->value, block, bytes);
-    if (rc) {
-        if (bytes > room) ward__free(&node->heap, block, bytes);
-        return rc;
-    }
+    if (bytes > room && !(block = beside(session, bytes, &bits))) return WARD_ENOMEM;
+    if (bytes > room) bits |= WARD__MAIL_BESIDE;
     mail->type = type;
+    ward__store(&mail->bits, bits);
+    rc = ward__wire_value_copy(session->slabs.heap, type, frame->value, block, bytes);
     if (bytes > room) mail->u.beside = (struct ward__beside){ block, bytes };
-    ward__store(&mail->bits, (asks ? WARD__MAIL_ASK : 0u) | (has_blobs ? WARD__MAIL_BLOBS : 0u) |
-                                 (bytes > room ? WARD__MAIL_BESIDE : 0u));
-    return WARD_OK;
+    if (rc)
+        ward__mail_empty(session->slabs.heap, mail);
+    else if (has_blobs)
+        ward__store(&mail->bits, bits | WARD__MAIL_BLOBS);
+    return rc;
 }
 
-ward_status ward__mail_from_wire(struct ward__here *here, uint32_t *out,
+ward_status ward__mail_from_wire(struct ward__session *session, uint32_t *out,
     const struct ward__frame *frame, const struct ward__token *token)
 {
-    struct ward__pool *pool = &here->node->pool;
-    uint32_t index = ward__mail_get(pool, here->magazines);
+    struct ward__here here = ward__session_here(session);
+    struct ward__pool *pool = &here.node->pool;
+    uint32_t index = ward__mail_get(pool, here.magazines);
     struct ward_msg *mail;
     ward_status rc;
 
     if (!index) return WARD_ENOMEM;
     mail = ward__mail(pool, index);
-    rc = fill(here->node, mail, frame, token != NULL);
+    rc = fill(session, mail, frame, token != NULL);
     if (rc) {
-        ward__mail_put(pool, here->magazines, index);
+        ward__mail_put(pool, here.magazines, index);
         return rc;
     }
     if (token) {
@@ -59,6 +73,33 @@ ward_status ward__mail_from_wire(struct ward__here *here, uint32_t *out,
     }
     *out = index;
     return WARD_OK;
+}
+
+/* -- refusing ---------------------------------------------------------------------------------- */
+
+static void tell_refused(struct ward__session *session)
+{
+    struct ward__frame *refused = &session->refused;
+
+    if (!refused->count) return;
+    refused->kind = WARD__FRAME_REFUSED;
+    (void)ward__link_put(&session->link, refused, WARD__PUT_NEWS);
+    refused->count = 0;
+}
+
+/* A flood to one full mailbox is answered with one count for each read. */
+static void refuse(struct ward__session *session, uint32_t slot, uint64_t life, ward_status why)
+{
+    struct ward__frame *refused = &session->refused;
+    bool same = refused->slot == slot && refused->life == life && refused->status == why &&
+                refused->count < UINT32_MAX;
+
+    if (!same) tell_refused(session);
+    refused->slot = slot;
+    refused->life = life;
+    refused->status = why;
+    refused->count++;
+    ward__add(&session->net->refused_here, 1);
 }
 
 /* -- mail -------------------------------------------------------------------------------------- */
@@ -74,49 +115,85 @@ static struct ward__slot *target(ward_node *node, const struct ward__frame *fram
 static ward_status deliver(
     struct ward__session *session, const struct ward__frame *frame, const struct ward__token *token)
 {
-    struct ward__here here = { session->net->node, NULL, NULL };
+    struct ward__here here = ward__session_here(session);
     struct ward__slot *slot = target(here.node, frame);
     uint32_t mail;
     ward_status rc;
 
     if (!slot) return WARD_EGONE;
-    rc = ward__mail_from_wire(&here, &mail, frame, token);
+    rc = ward__mail_from_wire(session, &mail, frame, token);
     if (rc) return rc;
     rc = ward__deliver(&here, slot, frame->life, mail);
     if (rc) ward__mail_free(&here, mail);
     return rc;
 }
 
+/* As many as there is room for, with one swap. */
+static void push_batch(struct ward__here *here, struct ward__batch *batch)
+{
+    struct ward__slot *slot = batch->slot;
+    enum ward__kind kind = (enum ward__kind)ward__load(&slot->kind); /* see ward__schedule_as */
+    enum ward__pushed pushed;
+    size_t left = 0;
+
+    if (batch->weight && ward__mailbox_reserve(&slot->box, batch->weight)) return;
+    pushed = ward__mailbox_push_chain(&slot->box, &here->node->pool, batch->life, &batch->chain);
+    if (pushed == WARD__PUSHED_SCHEDULE) ward__schedule_as(here, slot, kind);
+    for (uint32_t i = batch->chain.count, at = batch->chain.first; i; i--) {
+        struct ward_msg *mail = ward__mail(&here->node->pool, at);
+        left += ward__mail_weight(mail);
+        at = ward__load(&mail->next);
+    }
+    if (ward__mailbox_withdraw(&slot->box, left)) ward__schedule(here, slot);
+}
+
+/* What there is no room for goes the way of a single one, and is refused there. */
+static void flush(struct ward__session *session)
+{
+    struct ward__here here = ward__session_here(session);
+    struct ward__batch *batch = &session->batch;
+    uint32_t mail;
+
+    if (!batch->chain.count) return;
+    if (batch->chain.count > 1) push_batch(&here, batch);
+    while ((mail = ward__chain_take(&batch->chain, &here.node->pool)) != 0) {
+        ward_status rc = ward__deliver(&here, batch->slot, batch->life, mail);
+        if (!rc) continue;
+        ward__mail_free(&here, mail);
+        refuse(session, batch->index, batch->life, rc);
+    }
+    batch->weight = 0;
+}
+
+/* Errors: the peer broke the protocol. */
+static ward_status sent(struct ward__session *session, const struct ward__frame *frame)
+{
+    ward_node *node = session->net->node;
+    struct ward__batch *batch = &session->batch;
+    struct ward__slot *slot = target(node, frame);
+    uint32_t index;
+    ward_status rc = WARD_EGONE;
+
+    if (batch->slot != slot || batch->life != frame->life || batch->chain.count == BATCH_MAX)
+        flush(session);
+    if (slot) rc = ward__mail_from_wire(session, &index, frame, NULL);
+    if (rc) {
+        refuse(session, frame->slot, frame->life, rc);
+        return ward__wire_value_check(frame);
+    }
+    batch->slot = slot;
+    batch->index = frame->slot;
+    batch->life = frame->life;
+    ward__chain_add(&batch->chain, &node->pool, frame->life, index);
+    ward__mail(&node->pool, index)->tick = ward__load(&node->tick);
+    batch->weight += ward__mail_weight(ward__mail(&node->pool, index));
+    return WARD_OK;
+}
+
 void ward__incoming_rest(struct ward__session *session)
 {
-    struct ward__frame *refused = &session->refused;
-
-    if (!refused->count) return;
-    refused->kind = WARD__FRAME_REFUSED;
-    (void)ward__link_put(&session->link, refused, WARD__PUT_NEWS);
-    refused->count = 0;
-}
-
-/* A flood to one full mailbox is answered with one count for each read. */
-static void refuse(struct ward__session *session, const struct ward__frame *frame, ward_status why)
-{
-    struct ward__frame *refused = &session->refused;
-    bool same = refused->slot == frame->slot && refused->life == frame->life &&
-                refused->status == why && refused->count < UINT32_MAX;
-
-    if (!same) ward__incoming_rest(session);
-    refused->slot = frame->slot;
-    refused->life = frame->life;
-    refused->status = why;
-    refused->count++;
-    ward__add(&session->net->refused_here, 1);
-}
-
-static void sent(struct ward__session *session, const struct ward__frame *frame)
-{
-    ward_status rc = deliver(session, frame, NULL);
-
-    if (rc) refuse(session, frame, rc);
+    flush(session);
+    tell_refused(session);
 }
 
 /* Tells of tells that a peer did not take: their senders have long gone on. */
@@ -153,14 +230,14 @@ static ward_status asked(struct ward__session *session, const struct ward__frame
         ward__call_close(session->net, token);
     }
     (void)ward__link_put(&session->link, &reply, WARD__PUT_NEWS);
-    return WARD_OK;
+    return ward__wire_value_check(frame);
 }
 
 /* Who asked is gone: so is the reason to go on, for whoever works for it here or further on. */
 static void cancelled(struct ward__session *session, const struct ward__frame *frame)
 {
     struct ward__net *net = session->net;
-    struct ward__here here = { net->node, NULL, NULL };
+    struct ward__here here = ward__session_here(session);
     struct ward__token token;
     uint32_t holder;
 
@@ -186,12 +263,13 @@ static void stopped(struct ward__session *session, const struct ward__frame *fra
 
 ward_status ward__incoming(struct ward__session *session, const struct ward__frame *frame)
 {
+    if (frame->kind == WARD__FRAME_SEND) return sent(session, frame);
+    flush(session); /* nothing overtakes mail */
     switch (frame->kind) {
     case WARD__FRAME_PING: return WARD_OK;
-    case WARD__FRAME_SEND: sent(session, frame); return WARD_OK;
     case WARD__FRAME_REFUSED: refused(session, frame); return WARD_OK;
     case WARD__FRAME_ASK: return asked(session, frame);
-    case WARD__FRAME_REPLY: ward__remote_replied(session, frame); return WARD_OK;
+    case WARD__FRAME_REPLY: return ward__remote_replied(session, frame);
     case WARD__FRAME_CANCEL: cancelled(session, frame); return WARD_OK;
     case WARD__FRAME_FIND: return ward__near_find(session, frame);
     case WARD__FRAME_FOUND: ward__remote_found(session, frame); return WARD_OK;
@@ -199,6 +277,7 @@ ward_status ward__incoming(struct ward__session *session, const struct ward__fra
     case WARD__FRAME_DEMONITOR: ward__near_demonitor(session, frame); return WARD_OK;
     case WARD__FRAME_DOWN: ward__far_down(session, frame); return WARD_OK;
     case WARD__FRAME_STOP: stopped(session, frame); return WARD_OK;
+    case WARD__FRAME_SEND:
     case WARD__FRAME_HELLO:
     case WARD__FRAME_WELCOME:
     case WARD__FRAME_BYE:

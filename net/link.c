@@ -3,9 +3,9 @@
  * link.c - bytes in, frames up; frames down, bytes out. Flow 7 of 8.
  *
  * nng's callbacks run on its own threads, one at a time for each operation, and never inside the
- * call that starts one, so operations are started with the lock held. They neither wait nor call
- * user code. Each operation that is under way has a reference of the link; the receiver's chain of
- * operations ends exactly once, and that is where `over` is called.
+ * call that starts one. They neither wait nor call user code. Each operation that is under way has
+ * a reference of the link; the receiver's chain of operations ends exactly once, and that is where
+ * `over` is called.
  *
  * Heartbeats: a tick of half the interval writes PING if nothing was written since the last one.
  * Silence: three quarters of dead_ms, then a second look of one quarter; if this process was
@@ -53,7 +53,6 @@ void ward__link_drop(struct ward__link *link)
     ward__buf_drop(&link->in);
     ward__buf_drop(&link->waiting);
     ward__buf_drop(&link->going);
-    pthread_mutex_destroy(&link->lock);
     link->ops->free(link);
 }
 
@@ -62,7 +61,11 @@ static void close_locked(struct ward__link *link, ward_status why)
     if (link->closed) return;
     link->closed = true;
     link->why = why;
+    link->peer = 0;
+    pthread_mutex_lock(&link->starts);
+    link->shut = true;
     nng_stream_close(link->stream);
+    pthread_mutex_unlock(&link->starts);
     nng_aio_cancel(link->ticker);
 }
 
@@ -80,28 +83,49 @@ static size_t waiting_bytes(const struct ward__link *link)
     return link->waiting.bytes + link->going.bytes - link->gone;
 }
 
-static void send_locked(struct ward__link *link)
+/* Starts a send of what is left of `going`. Whoever set `sending` has that buffer. The write to the
+ * kernel is made in here, which takes long: with the lock held, those who put would wait for it.
+ * False: the link is closed. */
+static bool send_rest(struct ward__link *link)
 {
     nng_iov iov = { .iov_buf = link->going.data + link->gone,
         .iov_len = link->going.bytes - link->gone };
+    bool shut;
 
     nng_aio_set_iov(link->sender, 1, &iov);
-    nng_aio_set_timeout(link->sender, ward__nng_ms(link->limits.dead_ms));
-    link->sending = link->sent = true;
-    nng_stream_send(link->stream, link->sender);
+    pthread_mutex_lock(&link->starts);
+    shut = link->shut;
+    if (!shut) nng_stream_send(link->stream, link->sender);
+    pthread_mutex_unlock(&link->starts);
+    return !shut;
 }
 
-/* Sends what waits, unless a send is under way: that one goes on when it is done. */
-static void kick_locked(struct ward__link *link)
+/* Takes what waits, for the caller to send; false: nothing, or a send is under way and goes on with
+ * it when it is done. */
+static bool take_locked(struct ward__link *link)
 {
     struct ward__buf empty = link->going;
 
-    if (link->sending || link->closed || !link->waiting.bytes) return;
+    if (link->sending || link->closed || !link->waiting.bytes) return false;
     link->going = link->waiting;
     link->waiting = empty;
     link->gone = 0;
+    link->sending = link->sent = true;
+    nng_aio_set_timeout(link->sender, ward__nng_ms(link->limits.dead_ms));
+    return true;
+}
+
+/* True: the caller has a send to start with `start`, once it has given the lock back. */
+static bool kick_locked(struct ward__link *link)
+{
+    if (!take_locked(link)) return false;
     ward__link_hold(link);
-    send_locked(link);
+    return true;
+}
+
+static void start(struct ward__link *link)
+{
+    if (!send_rest(link)) ward__link_drop(link);
 }
 
 static void on_sent(void *arg)
@@ -114,16 +138,13 @@ static void on_sent(void *arg)
     if (error) close_locked(link, ward__nng_status(error));
     link->gone += error ? 0 : nng_aio_count(link->sender);
     again = !link->closed && link->gone < link->going.bytes;
-    if (again) {
-        send_locked(link);
-    } else {
+    if (!again) {
         link->sending = false;
         link->going.bytes = link->gone = 0;
-        if (link->going.cap > KEEP_BYTES) ward__buf_drop(&link->going);
-        kick_locked(link);
+        again = take_locked(link);
     }
     pthread_mutex_unlock(&link->lock);
-    if (!again) ward__link_drop(link);
+    if (!again || !send_rest(link)) ward__link_drop(link);
 }
 
 static ward_status room_locked(struct ward__link *link, enum ward__urgency urgency)
@@ -142,60 +163,97 @@ static ward_status room_locked(struct ward__link *link, enum ward__urgency urgen
     return WARD_ELINK;
 }
 
+static ward_status put_locked(struct ward__link *link, const struct ward__frame *frame,
+    enum ward__urgency urgency, bool *starts)
+{
+    ward_status rc = room_locked(link, urgency);
+
+    if (!rc) rc = ward__wire_put_known(&link->waiting, frame, link->limits.out_max, &link->known);
+    if (rc == WARD_ENOMEM && urgency == WARD__PUT_NEWS) close_locked(link, WARD_ENOMEM);
+    *starts = !rc && kick_locked(link);
+    return rc;
+}
+
 ward_status ward__link_put(
     struct ward__link *link, const struct ward__frame *frame, enum ward__urgency urgency)
 {
+    bool starts;
     ward_status rc;
 
     pthread_mutex_lock(&link->lock);
-    rc = room_locked(link, urgency);
-    if (!rc) rc = ward__wire_put(&link->waiting, frame, link->limits.out_max);
-    if (rc == WARD_ENOMEM && urgency == WARD__PUT_NEWS) close_locked(link, WARD_ENOMEM);
-    if (!rc) kick_locked(link);
+    rc = put_locked(link, frame, urgency, &starts);
     pthread_mutex_unlock(&link->lock);
+    if (starts) start(link);
     return rc;
+}
+
+bool ward__link_put_to(
+    struct ward__link *link, uint32_t node, const struct ward__frame *frame, ward_status *rc)
+{
+    bool starts = false, there;
+
+    pthread_mutex_lock(&link->lock);
+    there = link->peer == node;
+    if (there) *rc = put_locked(link, frame, WARD__PUT_MAIL, &starts);
+    pthread_mutex_unlock(&link->lock);
+    if (starts) start(link);
+    return there;
+}
+
+void ward__link_leads_to(struct ward__link *link, uint32_t node)
+{
+    pthread_mutex_lock(&link->lock);
+    link->peer = link->closed ? 0 : node;
+    pthread_mutex_unlock(&link->lock);
 }
 
 void ward__link_leave(struct ward__link *link, const struct ward__frame *bye)
 {
+    bool starts = false;
+
     pthread_mutex_lock(&link->lock);
     if (!link->closed && !link->leaving) {
         link->leaving = true;
         link->left_ns = ward__now_ns();
         if (ward__wire_put(&link->waiting, bye, WARD__FRAME_SMALL_MAX))
             close_locked(link, WARD_ENOMEM);
-        kick_locked(link);
+        starts = kick_locked(link);
     }
     pthread_mutex_unlock(&link->lock);
+    if (starts) start(link);
 }
 
 /* -- heartbeats -------------------------------------------------------------------------------- */
 
-static void tick_locked(struct ward__link *link)
+/* True: as kick_locked. */
+static bool tick_locked(struct ward__link *link)
 {
     static const struct ward__frame ping = { .kind = WARD__FRAME_PING };
+    bool idle = !link->sent && !waiting_bytes(link);
     uint32_t ms = link->up ? link->limits.heartbeat_ms / 2 : WARD__LINGER_MS / 2;
 
     nng_sleep_aio(ward__nng_ms(ms), link->ticker);
-    if (link->up && !link->leaving && !link->sent && !waiting_bytes(link)) {
-        if (ward__wire_put(&link->waiting, &ping, WARD__FRAME_SMALL_MAX))
-            close_locked(link, WARD_ENOMEM);
-        kick_locked(link);
-    }
     link->sent = false;
+    if (!idle || !link->up || link->leaving) return false;
+    if (link->waiting.cap > KEEP_BYTES) ward__buf_drop(&link->waiting);
+    if (link->going.cap > KEEP_BYTES && !link->sending) ward__buf_drop(&link->going);
+    if (ward__wire_put(&link->waiting, &ping, WARD__FRAME_SMALL_MAX))
+        close_locked(link, WARD_ENOMEM);
+    return kick_locked(link);
 }
 
 static void on_tick(void *arg)
 {
     struct ward__link *link = arg;
-    bool over;
+    bool over, starts = false;
 
     pthread_mutex_lock(&link->lock);
     if (link->leaving && ward__now_ns() - link->left_ns >= WARD__LINGER_MS * (int64_t)WARD__NS_MS)
         close_locked(link, WARD_ECANCELED);
     over = link->closed;
-    if (!over) tick_locked(link);
+    if (!over) starts = tick_locked(link);
     pthread_mutex_unlock(&link->lock);
+    if (starts) start(link);
     if (over) ward__link_drop(link);
 }
 
@@ -220,20 +278,17 @@ static void receive(struct ward__link *link)
     bool room = ward__buf_room(&link->in, READ_BYTES);
     nng_iov iov = { .iov_buf = link->in.data + link->in.bytes,
         .iov_len = link->in.cap - link->in.bytes };
-    nng_duration ms;
-    bool closed;
+    nng_duration ms = silence(link);
+    bool shut;
 
-    pthread_mutex_lock(&link->lock);
-    ms = silence(link);
-    if (!room || !ms) close_locked(link, room ? WARD_ETIMEDOUT : WARD_ENOMEM);
-    closed = link->closed;
-    if (!closed) {
-        nng_aio_set_iov(link->receiver, 1, &iov);
-        nng_aio_set_timeout(link->receiver, ms);
-        nng_stream_recv(link->stream, link->receiver);
-    }
-    pthread_mutex_unlock(&link->lock);
-    if (!closed) return;
+    if (!room || !ms) ward__link_close(link, room ? WARD_ETIMEDOUT : WARD_ENOMEM);
+    nng_aio_set_iov(link->receiver, 1, &iov);
+    nng_aio_set_timeout(link->receiver, ms);
+    pthread_mutex_lock(&link->starts);
+    shut = link->shut;
+    if (!shut) nng_stream_recv(link->stream, link->receiver);
+    pthread_mutex_unlock(&link->starts);
+    if (!shut) return;
     link->ops->over(link, link->why);
     ward__link_drop(link);
 }
@@ -244,13 +299,14 @@ static ward_status hand_up(struct ward__link *link)
     size_t at = 0, bytes = 1;
     ward_status rc = WARD_OK;
 
+    link->ops->begin(link);
     while (!rc && at < link->in.bytes) {
         ward_bytes in = { link->in.data + at, link->in.bytes - at };
         struct ward__frame frame;
         rc = ward__wire_frame(in, link->limits.in_max, &bytes);
         if (rc || !bytes || bytes > in.count) break;
         in.count = bytes;
-        rc = ward__wire_read(&frame, in);
+        rc = ward__wire_heads(&frame, in);
         if (!rc) rc = link->ops->frame(link, &frame);
         at += bytes;
     }
@@ -281,18 +337,40 @@ static void on_received(void *arg)
 
 /* -- from open to up --------------------------------------------------------------------------- */
 
+void ward__link_init(struct ward__link *link)
+{
+    ward__lock_init(&link->lock);
+    ward__lock_init(&link->starts);
+}
+
+void ward__link_fini(struct ward__link *link)
+{
+    pthread_mutex_destroy(&link->lock);
+    pthread_mutex_destroy(&link->starts);
+}
+
 ward_status ward__link_open(struct ward__link *link, const struct ward__link_ops *ops,
     struct ward__heap *heap, nng_stream *stream)
 {
-    *link = (struct ward__link){ .ops = ops, .heap = heap, .stream = stream };
-    link->in.heap = link->waiting.heap = link->going.heap = heap;
+    pthread_mutex_lock(&link->lock); /* somebody may try whether it is the old one */
+    link->ops = ops;
+    link->heap = heap;
+    link->stream = stream;
+    link->receiver = link->sender = link->ticker = NULL;
+    link->closed = link->up = link->leaving = link->sending = link->sent = link->shut = false;
+    link->late = false;
+    link->why = WARD_OK;
+    link->peer = 0;
+    link->gone = 0;
+    link->known = (struct ward__known){ 0 };
+    link->in = link->waiting = link->going = (struct ward__buf){ .heap = heap };
     link->limits = (struct ward__link_limits){ .dead_ms = WARD__HELLO_MS,
         .queued_max = WARD__FRAME_SMALL_MAX,
         .in_max = WARD__FRAME_HELLO_MAX,
         .out_max = WARD__FRAME_SMALL_MAX };
     link->hello_by_ns = ward__now_ns() + WARD__HELLO_MS * (int64_t)WARD__NS_MS;
     ward__store(&link->refs, 1);
-    pthread_mutex_init(&link->lock, NULL);
+    pthread_mutex_unlock(&link->lock);
     if (!nng_aio_alloc(&link->receiver, on_received, link) &&
         !nng_aio_alloc(&link->sender, on_sent, link) &&
         !nng_aio_alloc(&link->ticker, on_tick, link))
@@ -306,7 +384,7 @@ void ward__link_start(struct ward__link *link)
     pthread_mutex_lock(&link->lock);
     if (!link->closed) {
         ward__link_hold(link); /* the ticker's */
-        tick_locked(link);
+        (void)tick_locked(link); /* not up: no heartbeat */
     }
     pthread_mutex_unlock(&link->lock);
     receive(link);

@@ -8,7 +8,9 @@
  * on a closed stream would hang, so operations start under the lock that guards `closed`.
  *
  * Knows frames, not what is in them; no nodes' names, no actors. The lock is a leaf. The record is
- * part of a larger one, which `free` frees when nobody has it any more.
+ * part of a larger one, which `free` has back when nobody has it any more; it may be used again,
+ * but stays a link until the net is gone, so that ward__link_put_to may be tried on one that is
+ * over.
  */
 #ifndef WARD_NET_LINK_H
 #define WARD_NET_LINK_H
@@ -26,6 +28,8 @@ enum {
 struct ward__link;
 
 struct ward__link_ops {
+    /* Something was read: frames, perhaps, and then `rest`. */
+    void (*begin)(struct ward__link *link);
     /* A frame. Anything but WARD_OK closes the link with it. */
     ward_status (*frame)(struct ward__link *link, const struct ward__frame *frame);
     /* All that had been read is handled. */
@@ -48,9 +52,15 @@ struct ward__link {
     nng_stream *stream;
     nng_aio *receiver, *sender, *ticker;
     _Atomic uint32_t refs;
+    /* Held while an operation of the stream is started, and by who closes it. Its holder may be in
+     * a write to the kernel, so it is not the lock; it is taken under it by who closes only. */
+    pthread_mutex_t starts;
+    bool shut; /* the stream was closed */
     pthread_mutex_t lock;
     /* Under the lock. */
     bool closed, up, leaving, sending, sent; /* sent: something, since the last tick */
+    uint32_t peer; /* the node it is up with; 0: none */
+    struct ward__known known; /* types that were sent */
     ward_status why;
     struct ward__link_limits limits;
     struct ward__buf waiting, going;
@@ -69,6 +79,9 @@ enum ward__urgency {
     WARD__PUT_NEWS /* never; a peer that does not read them loses the link */
 };
 
+/* Once, for the memory of a link; and before it is freed. */
+void ward__link_init(struct ward__link *link);
+void ward__link_fini(struct ward__link *link);
 /* Takes the stream over, in any case, and has one reference. Errors: WARD_ENOMEM. */
 ward_status ward__link_open(struct ward__link *link, const struct ward__link_ops *ops,
     struct ward__heap *heap, nng_stream *stream);
@@ -81,6 +94,11 @@ void ward__link_up(struct ward__link *link, const struct ward__link_limits *limi
  * cannot be put for want of memory close the link. Any thread. */
 ward_status ward__link_put(
     struct ward__link *link, const struct ward__frame *frame, enum ward__urgency urgency);
+/* The same if it is up with that node; false: it is not. Needs no reference. */
+bool ward__link_put_to(
+    struct ward__link *link, uint32_t node, const struct ward__frame *frame, ward_status *rc);
+/* From now on, or with 0 no more, ward__link_put_to takes it for the link with that node. */
+void ward__link_leads_to(struct ward__link *link, uint32_t node);
 /* The last frame; then it is closed when the peer has closed, or after WARD__LINGER_MS. */
 void ward__link_leave(struct ward__link *link, const struct ward__frame *bye);
 /* Closes now. Waits for nothing. */

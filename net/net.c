@@ -155,6 +155,7 @@ static void net_free(void *arg)
     }
     ward__map_drop(&net->pending);
     ward__map_drop(&net->fars);
+    ward__sessions_free(net);
     ward__unreserve(net->calls, WARD__CALLS_MAX * sizeof *net->calls);
     pthread_mutex_destroy(&net->lock);
     pthread_cond_destroy(&net->ended);

@@ -23,6 +23,8 @@
 #include <sys/queue.h>
 #include <ward/net.h>
 
+#include "mailbox/chain.h"
+#include "mailbox/slab.h"
 #include "net/link.h"
 #include "net/map.h"
 #include "net/url.h"
@@ -33,6 +35,7 @@ enum {
     WARD__OPEN_MAX = 65536, /* questions, monitors, finds: of a session, each */
     WARD__SESSIONS_MAX = 1024,
     WARD__STRANGERS_MAX = 128, /* that are not up yet */
+    WARD__DOORS = 64,
     WARD__HOMES_MAX = 1024, /* nodes whose names are remembered */
     WARD__URL_MAX = 256
 };
@@ -91,9 +94,22 @@ struct ward__seeker {
     char path[WARD__WIRE_PATH_MAX + 1];
 };
 
+/* SENDs of one read for one actor, which go into its mailbox together. */
+struct ward__batch {
+    struct ward__slot *slot;
+    uint32_t index; /* of the slot */
+    uint64_t life;
+    struct ward__chain chain;
+    size_t weight; /* of what lies beside them */
+};
+
+/* Of a session that is over the memory is used for another one, and stays until the net is freed:
+ * see ward__link_put_to. */
 struct ward__session {
     struct ward__link link; /* holds the references; first */
-    struct ward__net *net;
+    pthread_mutex_t frames;
+    SLIST_ENTRY(ward__session) spare_list; /* net lock */
+    struct ward__net *net; /* what follows is zero in a new one */
     struct ward__endpoint *endpoint; /* a reference */
     /* Net lock. */
     LIST_ENTRY(ward__session) list; /* until the link is over */
@@ -107,12 +123,15 @@ struct ward__session {
     /* Tree lock. */
     struct ward__fars fars;
     struct ward__map nears, seekers;
-    /* Its own lock, `frames`. */
-    pthread_mutex_t frames;
+    /* Under `frames`. */
     bool greeted, ended, spare; /* spare: there is another, which stays */
     ward_status refusal; /* why we do not take it */
     struct ward__link_limits limits; /* once up */
     struct ward__frame refused; /* SENDs not taken since the last REFUSED */
+    struct ward__batch batch;
+    struct ward__magazines magazines;
+    struct ward__slabs slabs;
+    struct ward__known known; /* types that came */
 };
 LIST_HEAD(ward__sessions, ward__session);
 
@@ -144,6 +163,8 @@ struct ward__net {
     pthread_cond_t ended;
     struct ward__endpoints endpoints;
     struct ward__sessions sessions;
+    SLIST_HEAD(, ward__session) spares; /* memory of sessions that are over */
+    struct ward__session *_Atomic doors[WARD__DOORS]; /* to nodes; a door may lead elsewhere */
     uint32_t sessions_count, live; /* live: endpoints and sessions that are not freed */
     bool stopping;
     struct ward__name *names;
@@ -181,6 +202,8 @@ void ward__endpoint_drop(struct ward__endpoint *endpoint);
 
 /* -- sessions (session.c) ---------------------------------------------------------------------- */
 
+/* Of the net's, which has none any more. */
+void ward__sessions_free(struct ward__net *net);
 /* Greets on a new connection; takes the stream over. */
 void ward__session_open(struct ward__endpoint *endpoint, nng_stream *stream);
 /* Ends it for our actors and says good-bye; its link closes soon. */
@@ -238,14 +261,20 @@ ward_status ward__remote_find(
     void *arg, struct ward__token from, const char *node, const char *path, int64_t by_ns);
 /* A peer of that name is linked: those who wait for it look there. */
 void ward__remote_linked_locked(struct ward__session *session);
-void ward__remote_replied(struct ward__session *session, const struct ward__frame *frame);
+/* Errors: the peer broke the protocol. */
+ward_status ward__remote_replied(struct ward__session *session, const struct ward__frame *frame);
 void ward__remote_found(struct ward__session *session, const struct ward__frame *frame);
 /* The session was lost: questions end, finds wait for the next. */
 void ward__remote_end(struct ward__session *session);
 
-/* A message record with the value in a frame. token NULL: it is no question. Errors: WARD_EDENIED:
- * a type that is not in the table; WARD_EINVAL; WARD_ETOOBIG; WARD_ENOMEM. */
-ward_status ward__mail_from_wire(struct ward__here *here, uint32_t *out,
+/* Who acts for a peer, under `frames`. */
+static inline struct ward__here ward__session_here(struct ward__session *session)
+{
+    return (struct ward__here){ session->net->node, NULL, &session->magazines };
+}
+/* A message record with the value in a frame. token NULL: it is no question. `frames` is held.
+ * Errors: WARD_EDENIED: a type that is not in the table; WARD_EINVAL; WARD_ETOOBIG; WARD_ENOMEM. */
+ward_status ward__mail_from_wire(struct ward__session *session, uint32_t *out,
     const struct ward__frame *frame, const struct ward__token *token);
 /* What is left of a deadline, rounded up; -1: it has none. */
 int64_t ward__ms_left(const ward_node *node, int64_t deadline_ns);

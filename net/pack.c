@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pack.c - the growing buffer and the packer's way into it. One thread at a time.
+ * pack.c - the growing buffer and what has a length. One thread at a time.
  */
 #include "net/pack.h"
-
-#include <string.h>
 
 enum { FIRST_BYTES = 256 };
 
@@ -32,21 +30,9 @@ void ward__buf_drop(struct ward__buf *buf)
     *buf = (struct ward__buf){ .heap = buf->heap };
 }
 
-/* What the packer calls for each piece. */
-static int append(void *arg, const char *bytes, size_t count)
+static size_t end_of(const struct ward__pack *pack)
 {
-    struct ward__pack *pack = arg;
-    struct ward__buf *buf = pack->buf;
-
-    if (pack->rc) return -1;
-    if (count > pack->max - buf->bytes)
-        pack->rc = WARD_ETOOBIG;
-    else if (!ward__buf_room(buf, count))
-        pack->rc = WARD_ENOMEM;
-    if (pack->rc) return -1;
-    if (count) memcpy(buf->data + buf->bytes, bytes, count);
-    buf->bytes += count;
-    return 0;
+    return pack->buf->cap < pack->max ? pack->buf->cap : pack->max;
 }
 
 void ward__pack_init(struct ward__pack *pack, struct ward__buf *buf, size_t bytes_max)
@@ -55,32 +41,52 @@ void ward__pack_init(struct ward__pack *pack, struct ward__buf *buf, size_t byte
 
     *pack = (struct ward__pack){ .buf = buf };
     pack->max = overflows ? SIZE_MAX : buf->bytes + bytes_max;
-    msgpack_packer_init(&pack->packer, pack, append);
+    pack->end = end_of(pack);
+}
+
+void ward__pack_fail(struct ward__pack *pack, ward_status rc)
+{
+    if (!pack->rc) pack->rc = rc;
+    pack->end = pack->buf->bytes;
+}
+
+bool ward__pack_grow(struct ward__pack *pack, size_t count)
+{
+    if (pack->rc) return false;
+    if (count > pack->max - pack->buf->bytes)
+        ward__pack_fail(pack, WARD_ETOOBIG);
+    else if (!ward__buf_room(pack->buf, count))
+        ward__pack_fail(pack, WARD_ENOMEM);
+    else
+        pack->end = end_of(pack);
+    return !pack->rc;
 }
 
 /* msgpack's lengths have 32 bits, and the packer cuts off what is over. */
 static bool fits(struct ward__pack *pack, size_t count)
 {
+    if (count <= pack->end - pack->buf->bytes && count <= UINT32_MAX) return true;
     if (pack->rc) return false;
-    if (count > UINT32_MAX || count > pack->max - pack->buf->bytes) pack->rc = WARD_ETOOBIG;
+    if (count > UINT32_MAX || count > pack->max - pack->buf->bytes)
+        ward__pack_fail(pack, WARD_ETOOBIG);
     return !pack->rc;
 }
 
 void ward__pack_text(struct ward__pack *pack, ward_bytes text)
 {
     if (!fits(pack, text.count)) return;
-    msgpack_pack_str(&pack->packer, text.count);
-    msgpack_pack_str_body(&pack->packer, text.at, text.count);
+    ward__put_str(pack, text.count);
+    ward__put_str_body(pack, text.at, text.count);
 }
 
 void ward__pack_bin(struct ward__pack *pack, ward_bytes bytes)
 {
     if (!fits(pack, bytes.count)) return;
-    msgpack_pack_bin(&pack->packer, bytes.count);
-    msgpack_pack_bin_body(&pack->packer, bytes.at, bytes.count);
+    ward__put_bin(pack, bytes.count);
+    ward__put_bin_body(pack, bytes.at, bytes.count);
 }
 
 void ward__pack_array(struct ward__pack *pack, size_t count)
 {
-    if (fits(pack, count)) msgpack_pack_array(&pack->packer, count);
+    if (fits(pack, count)) ward__put_array(pack, count);
 }

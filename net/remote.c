@@ -29,14 +29,18 @@ int64_t ward__ms_left(const ward_node *node, int64_t deadline_ns)
 
 static ward_status route_send(void *arg, ward_ref to, const ward_type *type, const void *value)
 {
-    struct ward__session *session = ward__session_to(arg, to.node);
+    struct ward__net *net = arg;
+    struct ward__session *session = ward__load_acq(&net->doors[to.node % WARD__DOORS]);
     struct ward__frame frame = {
         .kind = WARD__FRAME_SEND, .slot = to.slot, .life = to.life, .type = type, .source = value
     };
     ward_status rc;
 
+    if (!type) return WARD_EINVAL;
+    if (session && ward__link_put_to(&session->link, to.node, &frame, &rc)) return rc;
+    session = ward__session_to(net, to.node); /* another node has its door, or it is not up */
     if (!session) return WARD_ELINK;
-    rc = type ? ward__link_put(&session->link, &frame, WARD__PUT_MAIL) : WARD_EINVAL;
+    rc = ward__link_put(&session->link, &frame, WARD__PUT_MAIL);
     ward__session_drop(session);
     return rc;
 }
@@ -173,18 +177,19 @@ static ward_status route_ask(
     return rc;
 }
 
-void ward__remote_replied(struct ward__session *session, const struct ward__frame *frame)
+ward_status ward__remote_replied(struct ward__session *session, const struct ward__frame *frame)
 {
     struct ward__net *net = session->net;
-    struct ward__here here = { net->node, NULL, NULL };
+    struct ward__here here = ward__session_here(session);
     struct ward__pending *pending = pending_answered(session, frame->id, false);
     ward_status rc = frame->status;
     uint32_t mail = 0;
 
-    if (!pending) return;
-    if (!rc) rc = ward__mail_from_wire(&here, &mail, frame, NULL);
+    if (!pending) return ward__wire_value_check(frame);
+    if (!rc) rc = ward__mail_from_wire(session, &mail, frame, NULL);
     (void)ward__answer(&here, pending->token, rc, mail);
     pending_free(net, pending);
+    return mail ? WARD_OK : ward__wire_value_check(frame);
 }
 
 /* An answer of ours to a question of a peer's. */

@@ -75,6 +75,7 @@ static void end(struct ward__session *session, ward_status why)
     pthread_mutex_lock(&net->lock);
     was_up = session->up;
     session->up = session->claimed = false;
+    ward__link_leads_to(&session->link, 0);
     pthread_mutex_unlock(&net->lock);
     if (was_up) {
         ward__calls_end(session);
@@ -113,6 +114,8 @@ static void on_over(struct ward__link *link, ward_status why)
     struct ward__net *net = session->net;
 
     end(session, session->refusal ? session->refusal : why);
+    ward__magazines_flush(&net->node->pool, &session->magazines); /* no frame comes any more */
+    ward__slabs_leave(&session->slabs);
     pthread_mutex_lock(&net->lock);
     LIST_REMOVE(session, list);
     net->sessions_count--;
@@ -127,8 +130,9 @@ static void on_free(struct ward__link *link)
     struct ward__endpoint *endpoint = session->endpoint;
     struct ward__net *net = session->net;
 
-    pthread_mutex_destroy(&session->frames);
-    ward__free(&net->node->heap, session, sizeof *session);
+    pthread_mutex_lock(&net->lock);
+    SLIST_INSERT_HEAD(&net->spares, session, spare_list);
+    pthread_mutex_unlock(&net->lock);
     ward__endpoint_drop(endpoint);
     ward__net_forget(net);
 }
@@ -244,6 +248,8 @@ static ward_status on_welcome(struct ward__session *session)
     stopping = net->stopping || session->endpoint->closed;
     if (!rival && !stopping) {
         session->up = true;
+        ward__link_leads_to(&session->link, session->peer_node);
+        ward__store_rel(&net->doors[session->peer_node % WARD__DOORS], session);
         session->endpoint->backoff_ms = 0;
         ward__remote_linked_locked(session);
     } else if (known) {
@@ -268,7 +274,6 @@ static ward_status on_frame(struct ward__link *link, const struct ward__frame *f
     struct ward__session *session = session_of(link);
     ward_status rc = WARD_OK;
 
-    pthread_mutex_lock(&session->frames);
     if (session->ended || session->refusal) /* it speaks to who has left */
         rc = frame->kind == WARD__FRAME_BYE ? WARD_ELINK : WARD_OK;
     else if (frame->kind == WARD__FRAME_BYE)
@@ -279,21 +284,25 @@ static ward_status on_frame(struct ward__link *link, const struct ward__frame *f
         rc = on_welcome(session);
     else
         rc = session->up ? ward__incoming(session, frame) : WARD_EINVAL;
-    pthread_mutex_unlock(&session->frames);
     return rc;
+}
+
+/* Held until all that was read is handled: a lock for each frame costs as much as the frame. */
+static void on_begin(struct ward__link *link)
+{
+    pthread_mutex_lock(&session_of(link)->frames);
 }
 
 static void on_rest(struct ward__link *link)
 {
     struct ward__session *session = session_of(link);
 
-    pthread_mutex_lock(&session->frames);
     if (!session->ended) ward__incoming_rest(session);
     pthread_mutex_unlock(&session->frames);
 }
 
 static const struct ward__link_ops ops = {
-    .frame = on_frame, .rest = on_rest, .over = on_over, .free = on_free
+    .begin = on_begin, .frame = on_frame, .rest = on_rest, .over = on_over, .free = on_free
 };
 
 static void say_hello(struct ward__session *session)
@@ -344,12 +353,42 @@ static bool enlist(struct ward__session *session, ward_status rc)
     return room;
 }
 
+static struct ward__session *session_new(struct ward__net *net)
+{
+    struct ward__session *session;
+
+    pthread_mutex_lock(&net->lock);
+    session = SLIST_FIRST(&net->spares);
+    if (session) SLIST_REMOVE_HEAD(&net->spares, spare_list);
+    pthread_mutex_unlock(&net->lock);
+    if (session) {
+        memset(&session->net, 0, sizeof *session - offsetof(struct ward__session, net));
+        return session;
+    }
+    session = ward__alloc_zero(&net->node->heap, sizeof *session);
+    if (!session) return NULL;
+    pthread_mutex_init(&session->frames, NULL);
+    ward__link_init(&session->link);
+    return session;
+}
+
+void ward__sessions_free(struct ward__net *net)
+{
+    while (!SLIST_EMPTY(&net->spares)) {
+        struct ward__session *session = SLIST_FIRST(&net->spares);
+        SLIST_REMOVE_HEAD(&net->spares, spare_list);
+        pthread_mutex_destroy(&session->frames);
+        ward__link_fini(&session->link);
+        ward__free(&net->node->heap, session, sizeof *session);
+    }
+}
+
 void ward__session_open(struct ward__endpoint *endpoint, nng_stream *stream)
 {
     struct ward__net *net = endpoint->net;
     struct ward__heap *heap = &net->node->heap;
     bool ours = is_ours(stream, endpoint->url);
-    struct ward__session *session = ours ? ward__alloc_zero(heap, sizeof *session) : NULL;
+    struct ward__session *session = ours ? session_new(net) : NULL;
     ward_status rc;
     bool room;
 
@@ -360,8 +399,7 @@ void ward__session_open(struct ward__endpoint *endpoint, nng_stream *stream)
     }
     session->net = net;
     session->endpoint = endpoint;
-    session->calls.heap = session->nears.heap = session->seekers.heap = heap;
-    pthread_mutex_init(&session->frames, NULL);
+    session->calls.heap = session->nears.heap = session->seekers.heap = session->slabs.heap = heap;
     rc = ward__link_open(&session->link, &ops, heap, stream);
     room = enlist(session, rc);
     if (room) {

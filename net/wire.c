@@ -146,7 +146,7 @@ static bool read_value(struct ward__cursor *in, ward_bytes *out)
 
     if (!ward__cursor_take(in, WARD__ITEM_BIN, &item)) return false;
     *out = item.u.bytes;
-    return ward__cursor_check(item.u.bytes);
+    return true;
 }
 
 static bool read_head(struct ward__cursor *in, const struct head *head, void *member)
@@ -221,19 +221,33 @@ ward_status ward__wire_frame(ward_bytes in, size_t max, size_t *frame_bytes)
     return WARD_OK;
 }
 
-ward_status ward__wire_read(struct ward__frame *out, ward_bytes in)
+ward_status ward__wire_heads(struct ward__frame *out, ward_bytes in)
 {
     struct ward__frame frame = { 0 };
     struct ward__cursor cursor = ward__cursor_on(in);
     size_t bytes;
-    ward_status rc = ward__wire_frame(in, UINT32_MAX, &bytes);
 
-    if (rc || !bytes || bytes != in.count) return WARD_EINVAL;
+    if (ward__wire_frame(in, UINT32_MAX, &bytes) || !bytes || bytes != in.count) return WARD_EINVAL;
     frame.kind = (enum ward__frame_kind)cursor.at[LENGTH_BYTES];
     cursor.at += WARD__FRAME_HEAD;
     if (!read_heads(&cursor, &frame) || !makes_sense(&frame)) return WARD_EINVAL;
     *out = frame;
     return WARD_OK;
+}
+
+ward_status ward__wire_read(struct ward__frame *out, ward_bytes in)
+{
+    struct ward__frame frame;
+    ward_status rc = ward__wire_heads(&frame, in);
+
+    if (!rc) rc = ward__wire_value_check(&frame);
+    if (!rc) *out = frame;
+    return rc;
+}
+
+ward_status ward__wire_value_check(const struct ward__frame *frame)
+{
+    return !frame->value.at || ward__cursor_check(frame->value) ? WARD_OK : WARD_EINVAL;
 }
 
 /* -- packing ----------------------------------------------------------------------------------- */
@@ -247,19 +261,23 @@ static void put_be32(uint8_t *at, size_t number)
 static void put_text(struct ward__pack *pack, size_t max, ward_bytes text)
 {
     if (text.count > max || (text.count && memchr(text.at, 0, text.count)))
-        pack->rc = WARD_EINVAL;
+        ward__pack_fail(pack, WARD_EINVAL);
     else
         ward__pack_text(pack, text);
 }
 
 static void put_type(struct ward__pack *pack, size_t max, const struct ward__frame *frame)
 {
-    if (frame->type)
-        put_text(pack, max, (ward_bytes){ frame->type->name, strlen(frame->type->name) });
+    struct ward__known_type own;
+
+    if (frame->type && !ward__known_type(pack->known, frame->type, &own))
+        ward__pack_fail(pack, WARD_EINVAL);
+    else if (frame->type)
+        ward__pack_text(pack, (ward_bytes){ frame->type->name, own.name_bytes });
     else if (frame->type_name.at)
         put_text(pack, max, frame->type_name);
     else
-        msgpack_pack_nil(&pack->packer);
+        ward__put_nil(pack);
 }
 
 /* The value is packed in place, behind the longest header a bin can have, whose length is written
@@ -271,12 +289,12 @@ static void put_value(struct ward__pack *pack, const struct ward__frame *frame)
 
     if (!frame->type) {
         if (!frame->value.at)
-            msgpack_pack_nil(&pack->packer);
+            ward__put_nil(pack);
         else
             ward__pack_bin(pack, frame->value);
         return;
     }
-    pack->packer.callback(pack, bin32, sizeof bin32);
+    (void)ward__pack_append(pack, bin32, sizeof bin32);
     at = pack->buf->bytes;
     ward__wire_pack_value(pack, frame->type, frame->source);
     if (!pack->rc) put_be32(pack->buf->data + at - 4, pack->buf->bytes - at);
@@ -286,21 +304,20 @@ static void put_head(
     struct ward__pack *pack, const struct head *head, const struct ward__frame *frame)
 {
     const void *member = (const char *)frame + head->offset;
-    msgpack_packer *packer = &pack->packer;
 
     switch ((enum what)head->what) {
-    case IS_MAGIC: msgpack_pack_uint32(packer, MAGIC); break;
+    case IS_MAGIC: ward__put_uint32(pack, MAGIC); break;
     case IS_VERSION:
-    case IS_U32: msgpack_pack_uint32(packer, *(const uint32_t *)member); break;
-    case IS_U64: msgpack_pack_uint64(packer, *(const uint64_t *)member); break;
-    case IS_MS: msgpack_pack_int64(packer, *(const int64_t *)member); break;
-    case IS_STATUS: msgpack_pack_int(packer, *(const ward_status *)member); break;
-    case IS_REASON: msgpack_pack_uint32(packer, *(const ward_reason *)member); break;
+    case IS_U32: ward__put_uint32(pack, *(const uint32_t *)member); break;
+    case IS_U64: ward__put_uint64(pack, *(const uint64_t *)member); break;
+    case IS_MS: ward__put_int64(pack, *(const int64_t *)member); break;
+    case IS_STATUS: ward__put_int(pack, *(const ward_status *)member); break;
+    case IS_REASON: ward__put_uint32(pack, *(const ward_reason *)member); break;
     case IS_BOOL:
         if (*(const bool *)member)
-            msgpack_pack_true(packer);
+            ward__put_true(pack);
         else
-            msgpack_pack_false(packer);
+            ward__put_false(pack);
         break;
     case IS_TEXT: put_text(pack, head->max, *(const ward_bytes *)member); break;
     case IS_TYPE: put_type(pack, head->max, frame); break;
@@ -309,6 +326,12 @@ static void put_head(
 }
 
 ward_status ward__wire_put(struct ward__buf *buf, const struct ward__frame *frame, size_t max)
+{
+    return ward__wire_put_known(buf, frame, max, NULL);
+}
+
+ward_status ward__wire_put_known(
+    struct ward__buf *buf, const struct ward__frame *frame, size_t max, struct ward__known *known)
 {
     size_t before = buf->bytes;
     char head[WARD__FRAME_HEAD] = { 0, 0, 0, 0, (char)frame->kind };
@@ -319,7 +342,8 @@ ward_status ward__wire_put(struct ward__buf *buf, const struct ward__frame *fram
     if (!makes_sense(frame)) return WARD_EINVAL;
     kind = &kinds[frame->kind];
     ward__pack_init(&pack, buf, LENGTH_BYTES + (max < UINT32_MAX ? max : UINT32_MAX));
-    pack.packer.callback(&pack, head, sizeof head);
+    pack.known = known;
+    (void)ward__pack_append(&pack, head, sizeof head);
     ward__pack_array(&pack, kind->count);
     for (uint8_t i = 0; i < kind->count && !pack.rc; i++)
         put_head(&pack, &kind->heads[i], frame);

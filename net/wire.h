@@ -54,6 +54,16 @@ enum ward__frame_kind {
     WARD__FRAME_KINDS /* one more than there are */
 };
 
+/* Types that went over a link lately, so that none is looked at twice in a row. Zeroed is empty.
+ * One thread at a time. */
+struct ward__known_type {
+    const ward_type *type;
+    uint32_t shape, name_bytes;
+};
+struct ward__known {
+    struct ward__known_type by_type[16], by_name[16];
+};
+
 /* The heads of a frame. Read: texts and value lie in the bytes read. Heads that a kind has not
  * are zero, and are ignored when packed. */
 struct ward__frame {
@@ -87,10 +97,19 @@ ward_status ward__wire_frame(ward_bytes in, size_t max, size_t *frame_bytes);
  * protocol, and the link should end. */
 ward_status ward__wire_read(struct ward__frame *out, ward_bytes in);
 
+/* The same in two steps, so that a value that is decoded is not walked once more before: what
+ * ward__wire_value_bytes accepts is well formed, and only of what it refuses must be known if it
+ * is. */
+ward_status ward__wire_heads(struct ward__frame *out, ward_bytes in);
+ward_status ward__wire_value_check(const struct ward__frame *frame);
+
 /* Appends a frame of at most max declared bytes. Errors, and then buf is as it was: WARD_EINVAL
  * (a text too long, a type that cannot travel, what ward__value_bytes refuses), WARD_ENOMEM,
  * WARD_ETOOBIG. */
 ward_status ward__wire_put(struct ward__buf *buf, const struct ward__frame *frame, size_t max);
+/* The same with types that were looked at before. */
+ward_status ward__wire_put_known(
+    struct ward__buf *buf, const struct ward__frame *frame, size_t max, struct ward__known *known);
 
 /* -- values ------------------------------------------------------------------------------------ */
 
@@ -103,8 +122,13 @@ ward_status ward__wire_put(struct ward__buf *buf, const struct ward__frame *fram
  * in it is a struct without fields; a name is too long) or its rows overlap. */
 ward_status ward__wire_type_check(const ward_type *type);
 
-/* The type of that name; NULL: not in the table. The table may be NULL. */
-const ward_type *ward__wire_type(const ward_table *table, ward_bytes name);
+/* The type of that name; NULL: not in the table. The table and `known` may be NULL. */
+const ward_type *ward__wire_type(
+    struct ward__known *known, const ward_table *table, ward_bytes name);
+
+/* What packing needs of a type; false: its values cannot travel. known may be NULL. */
+bool ward__known_type(
+    struct ward__known *known, const ward_type *type, struct ward__known_type *out);
 
 /* Packs a value as it is in a frame. Errors are left in pack->rc. */
 void ward__wire_pack_value(struct ward__pack *pack, const ward_type *type, const void *value);
@@ -113,6 +137,7 @@ void ward__wire_pack_value(struct ward__pack *pack, const ward_type *type, const
 struct ward__wire_max {
     size_t value_bytes; /* of the flat block, ward_opts.message_bytes_max */
     size_t blob_bytes; /* of one blob */
+    struct ward__known *known; /* NULL: none */
 };
 
 /* The bytes of the flat block (mailbox/value.h) for a value in a frame, of this type. Errors:

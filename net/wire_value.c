@@ -125,15 +125,56 @@ ward_status ward__wire_type_check(const ward_type *type)
     return is_disjoint(type) ? WARD_OK : WARD_EINVAL;
 }
 
-const ward_type *ward__wire_type(const ward_table *table, ward_bytes name)
+static bool is_called(const ward_type *type, size_t name_bytes, ward_bytes name)
 {
+    return name_bytes == name.count && memcmp(type->name, name.at, name.count) == 0;
+}
+
+/* By its first, middle and last byte. */
+static struct ward__known_type *named(struct ward__known *known, ward_bytes name)
+{
+    const uint8_t *at = name.at;
+    size_t hash = name.count;
+
+    if (hash) hash += at[0] * 3u + at[name.count / 2] * 5u + at[name.count - 1];
+    return &known->by_name[hash % WARD_COUNT(known->by_name)];
+}
+
+const ward_type *ward__wire_type(
+    struct ward__known *known, const ward_table *table, ward_bytes name)
+{
+    struct ward__known_type *entry = known ? named(known, name) : NULL;
+
+    if (entry && entry->type && is_called(entry->type, entry->name_bytes, name)) return entry->type;
     for (size_t i = 0; table && i < table->types_count; i++) {
         const ward_type *type = table->types[i];
 
-        if (strlen(type->name) == name.count && memcmp(type->name, name.at, name.count) == 0)
-            return type;
+        if (!is_called(type, strlen(type->name), name)) continue;
+        if (entry) *entry = (struct ward__known_type){ type, 0, (uint32_t)name.count };
+        return type;
     }
     return NULL;
+}
+
+bool ward__known_type(
+    struct ward__known *known, const ward_type *type, struct ward__known_type *out)
+{
+    uintptr_t at = (uintptr_t)type;
+    struct ward__known_type *entry =
+        known ? &known->by_type[(at >> 4 ^ at >> 8) % WARD_COUNT(known->by_type)] : NULL;
+    size_t name_bytes;
+
+    if (entry && type && entry->type == type) {
+        *out = *entry;
+        return true;
+    }
+    if (!shape_of(&out->shape, type)) return false;
+    name_bytes = strlen(type->name);
+    if (name_bytes > WARD__TYPE_NAME_MAX) return false;
+    out->type = type;
+    out->name_bytes = (uint32_t)name_bytes;
+    if (entry) *entry = *out;
+    return true;
 }
 
 /* -- packing ----------------------------------------------------------------------------------- */
@@ -160,7 +201,7 @@ static void pack_int(struct ward__pack *pack, uint32_t width, const char *at)
 {
     uint64_t sign = (uint64_t)1 << (8 * width - 1);
 
-    msgpack_pack_int64(&pack->packer, (int64_t)((load_number(width, at) ^ sign) - sign));
+    ward__put_int64(pack, (int64_t)((load_number(width, at) ^ sign) - sign));
 }
 
 static void pack_real(struct ward__pack *pack, uint32_t width, const char *at)
@@ -170,10 +211,10 @@ static void pack_real(struct ward__pack *pack, uint32_t width, const char *at)
 
     if (width == sizeof single) {
         memcpy(&single, at, sizeof single);
-        msgpack_pack_float(&pack->packer, single);
+        ward__put_float(pack, single);
     } else {
         memcpy(&real, at, sizeof real);
-        msgpack_pack_double(&pack->packer, real);
+        ward__put_double(pack, real);
     }
 }
 
@@ -182,7 +223,7 @@ static void pack_text(struct ward__pack *pack, const char *text)
     if (text)
         ward__pack_text(pack, (ward_bytes){ text, strlen(text) });
     else
-        msgpack_pack_nil(&pack->packer);
+        ward__put_nil(pack);
 }
 
 static void pack_bytes(struct ward__pack *pack, ward_bytes bytes)
@@ -190,9 +231,9 @@ static void pack_bytes(struct ward__pack *pack, ward_bytes bytes)
     if (bytes.at)
         ward__pack_bin(pack, bytes);
     else if (bytes.count)
-        pack->rc = WARD_EINVAL;
+        ward__pack_fail(pack, WARD_EINVAL);
     else
-        msgpack_pack_nil(&pack->packer);
+        ward__put_nil(pack);
 }
 
 static void pack_blob(struct ward__pack *pack, const ward_blob *blob)
@@ -209,9 +250,9 @@ static void pack_ref(struct ward__pack *pack, const char *at)
 
     memcpy(&ref, at, sizeof ref);
     ward__pack_array(pack, 3);
-    msgpack_pack_uint32(&pack->packer, ref.node);
-    msgpack_pack_uint32(&pack->packer, ref.slot);
-    msgpack_pack_uint64(&pack->packer, ref.life);
+    ward__put_uint32(pack, ref.node);
+    ward__put_uint32(pack, ref.slot);
+    ward__put_uint64(pack, ref.life);
 }
 
 static void pack_list(struct ward__pack *pack, const ward_field *row, const char *at)
@@ -244,13 +285,13 @@ static void pack_row(struct ward__pack *pack, const ward_field *row, const char 
 
     switch (row->kind) {
     case WARD_INT: pack_int(pack, row->bytes, member); break;
-    case WARD_UINT: msgpack_pack_uint64(&pack->packer, load_number(row->bytes, member)); break;
+    case WARD_UINT: ward__put_uint64(pack, load_number(row->bytes, member)); break;
     case WARD_REAL: pack_real(pack, row->bytes, member); break;
     case WARD_BOOL:
         if (*(const uint8_t *)member)
-            msgpack_pack_true(&pack->packer);
+            ward__put_true(pack);
         else
-            msgpack_pack_false(&pack->packer);
+            ward__put_false(pack);
         break;
     case WARD_TEXT: pack_text(pack, load(member)); break;
     case WARD_BYTES:
@@ -278,22 +319,22 @@ static void pack_struct(struct ward__pack *pack, const ward_type *type, const ch
 
 void ward__wire_pack_value(struct ward__pack *pack, const ward_type *type, const void *value)
 {
-    uint32_t shape;
+    struct ward__known_type own;
 
     if (pack->rc) return;
-    if (!shape_of(&shape, type))
-        pack->rc = WARD_EINVAL;
+    if (!ward__known_type(pack->known, type, &own))
+        ward__pack_fail(pack, WARD_EINVAL);
     else if (type->form == WARD_FORM_EMPTY)
-        msgpack_pack_nil(&pack->packer);
+        ward__put_nil(pack);
     else if (!value)
-        pack->rc = type->form == WARD_FORM_TEXT ? WARD_ENOMEM : WARD_EINVAL;
+        ward__pack_fail(pack, type->form == WARD_FORM_TEXT ? WARD_ENOMEM : WARD_EINVAL);
     else if (type->form == WARD_FORM_TEXT)
         pack_text(pack, value);
     else if (type->form == WARD_FORM_BLOB)
         pack_blob(pack, value);
     else {
         ward__pack_array(pack, (size_t)type->fields_count + 1);
-        msgpack_pack_uint32(&pack->packer, shape);
+        ward__put_uint32(pack, own.shape);
         pack_rows(pack, type, value);
     }
 }
@@ -568,10 +609,12 @@ ward_status ward__wire_value_bytes(const ward_type *type, ward_bytes value,
     struct ward__wire_max max, size_t *bytes, bool *has_blobs)
 {
     struct decode decode = { .in = ward__cursor_on(value), .blob_max = max.blob_bytes };
+    struct ward__known_type own;
     ward_status rc;
 
     decode.to.max = max.value_bytes;
-    if (!shape_of(&decode.shape, type)) return WARD_EINVAL;
+    if (!ward__known_type(max.known, type, &own)) return WARD_EINVAL;
+    decode.shape = own.shape;
     rc = get_value(&decode, type);
     if (rc) return rc;
     *bytes = decode.to.used;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alarm.c - cold timers: starts, stops, backoffs and users' timers, in one binary heap a node
- * under the tree lock. The clock thread takes what is due. Room is reserved when an actor or a
- * timer is made, so that setting an alarm cannot fail: a stop must not need memory.
+ * alarm.c - cold timers: starts, stops, backoffs, users' timers and the deadlines of requests, in
+ * one binary heap a node under the tree lock. The clock thread takes what is due. Room is reserved
+ * when an actor or a timer is made, so that setting an alarm cannot fail: a stop must not need
+ * memory.
  *
  * An actor's alarm is set and cleared far more often than it goes off, so the heap holds it lazily,
  * as a wheel does: clearing it, or moving it to a later time, is a store, and the heap looks at it
  * when its old time comes. Its place in the heap, and the room for it, are the slot's for ever. A
  * user's timer is freed, so it is taken out.
  */
+#include "actors/request.h"
 #include "base/assert.h"
 #include "supervisor/tree.h"
 
@@ -137,10 +139,37 @@ struct ward__alarm *ward__alarm_due_locked(ward_node *node, int64_t now_ns, int6
     return NULL;
 }
 
+/* -- the deadlines of requests ------------------------------------------------------------------
+ */
+
+ward_status ward__requests_at(struct ward__here *here, struct ward__alarm *alarm, int64_t at_ns)
+{
+    ward_node *node = here->node;
+    ward_status rc = WARD_OK;
+
+    ward__tree_lock(node);
+    alarm->of = WARD__ALARM_REQUESTS;
+    if (!ward__alarm_reserve_locked(node, alarm))
+        rc = WARD_ENOMEM;
+    else if (!ward__alarm_armed(alarm) || at_ns < alarm->at_ns)
+        ward__alarm_set_locked(node, alarm, at_ns);
+    ward__tree_unlock(node);
+    return rc;
+}
+
+void ward__requests_look_locked(struct ward__here *here, struct ward__alarm *alarm, int64_t now_ns)
+{
+    struct ward__inc *inc =
+        (struct ward__inc *)((char *)alarm - offsetof(struct ward__inc, asks.alarm));
+
+    ward__alarm_set_locked(here->node, alarm, ward__requests_expire(here, inc, now_ns));
+}
+
 /* -- users' timers ----------------------------------------------------------------------------- */
 
-static void release(ward_node *node, struct ward__signal *signal)
+static void release(struct ward__here *here, struct ward__signal *signal)
 {
+    ward_node *node = here->node;
     struct ward__timer *timer =
         (struct ward__timer *)((char *)signal - offsetof(struct ward__timer, signal));
 
@@ -173,8 +202,10 @@ void ward__timers_forget_locked(struct ward__here *here, struct ward__inc *inc)
         struct ward__timer *timer = inc->timers;
         inc->timers = timer->next;
         ward__alarm_end_locked(here->node, &timer->alarm);
-        release(here->node, &timer->signal);
+        release(here, &timer->signal);
     }
+    if (inc->asks.slot) ward__requests_void(here, inc);
+    if (inc->asks.alarm.reserved) ward__alarm_end_locked(here->node, &inc->asks.alarm);
 }
 
 static ward_status start(struct ward__here *here, ward_self *self, struct ward__timer *timer,
@@ -219,7 +250,7 @@ ward_status ward_timer_start(
     if (!rc) {
         ward__mail_set(&timer->signal.mail, WARD__MAIL_SIGNAL, 0);
         timer->signal.release = release;
-        timer->alarm.is_tick = true;
+        timer->alarm.of = WARD__ALARM_TICK;
         rc = start(&here, self, timer, out, at);
         if (rc) ward__mail_empty(&here.node->heap, &timer->signal.mail);
     }
@@ -267,6 +298,6 @@ void ward_timer_stop(ward_self *self, ward_timer which)
         tick = pull_tick(self->slot, which.id);
     }
     ward__tree_unlock(here.node);
-    if (tick) tick->release(here.node, tick);
+    if (tick) tick->release(&here, tick);
     ward__leave(self);
 }

@@ -10,9 +10,9 @@
 #include "base/assert.h"
 #include "supervisor/tree.h"
 
-static void release(ward_node *node, struct ward__signal *signal)
+static void release(struct ward__here *here, struct ward__signal *signal)
 {
-    ward__free(&node->heap, (struct ward__watch *)(void *)signal, sizeof(struct ward__watch));
+    ward__free(&here->node->heap, (struct ward__watch *)(void *)signal, sizeof(struct ward__watch));
 }
 
 static void link_watched(struct ward__slot *slot, struct ward__watch *watch)
@@ -109,7 +109,7 @@ void ward__watches_forget_locked(struct ward__here *here, struct ward__inc *inc)
         inc->watches = watch->own_next;
         if (watch->remote && route) route->demonitor(route->arg, watch);
         unlink_watched(watch);
-        release(here->node, &watch->signal);
+        release(here, &watch->signal);
     }
 }
 
@@ -244,7 +244,7 @@ void ward_demonitor(ward_self *self, ward_ref whom)
     ward__tree_unlock(here.node);
     while (chain) {
         struct ward__signal *next = chain->next;
-        release(here.node, chain);
+        release(&here, chain);
         chain = next;
     }
     ward__leave(self);

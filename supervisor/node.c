@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "actors/request.h"
 #include "actors/sim.h"
 #include "base/assert.h"
 #include "supervisor/tree.h"
@@ -55,7 +56,7 @@ static bool valid_opts(const ward_opts *opts, size_t bytes)
 
     if (opts) memcpy(&own, opts, bytes < sizeof own ? bytes : sizeof own);
     if (own.name && !ward__name_valid(own.name)) return false;
-    if (own.actors_max >= WARD__MOVING || own.workers > 4096) return false;
+    if (own.actors_max >= WARD__REQUEST || own.workers > 4096) return false;
     return !own.table || own.table->types || own.table->types_count == 0;
 }
 
@@ -145,7 +146,7 @@ static void abandon_slot(struct ward__here *here, struct ward__slot *slot)
     if (slot->fiber) {
         ward_self *self = ward__fiber_extra(slot->fiber);
         ward__hand_end(here, self, WARD_ENOREPLY);
-        if (self->answer) ward__mail_free(here, ward__mail_index(&node->pool, self->answer));
+        ward__answer_end(here, self);
     }
     if (slot->wait.parcel) ward__mail_free(here, slot->wait.parcel);
     if (slot->wait.asks) ward__mail_free(here, slot->wait.answer); /* it was not resumed any more */
@@ -185,6 +186,7 @@ static void free_node(ward_node *node)
     ward__specs_free(node);
     if (node->sim) ward__sim_leave(node);
     ward__stacks_close(&node->stacks);
+    ward__requests_close(node);
     if (node->pool.at) ward__pool_close(&node->pool);
     ward__slots_close(node);
     /* Or ward has leaked; but what is lost with an abandoned stack is lost. */
@@ -228,6 +230,7 @@ static ward_status open_parts(ward_node *node)
     if (node->sim) mails = UINT32_C(1) << 20;
     if (!rc && !ward__pool_open(&node->pool, &node->heap, mails, node->opts.message_bytes_max))
         rc = WARD_ENOMEM;
+    if (!rc && !ward__requests_open(node)) rc = WARD_ENOMEM;
     if (!rc) rc = open_workers(node);
     if (!rc) rc = ward__spec_caches_open(node);
     if (!rc) open_root(node);

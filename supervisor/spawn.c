@@ -105,6 +105,7 @@ static void reset(struct ward__here *here, struct ward__slot *slot, const struct
     ward__store(&slot->kind, (uint8_t)spec->kind);
     ward__store(&slot->signals, 0);
     ward__store(&slot->question_cell, 0);
+    ward__store(&slot->requests, NULL);
     ward__store(&slot->wait_what, NULL);
     ward__store(&slot->wait_at, NULL);
     ward__store(&slot->edge, WARD__EDGE_NONE);

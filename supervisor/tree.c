@@ -564,7 +564,7 @@ static void finished(struct ward__here *here, struct ward__slot *slot)
 
 static void forget(struct ward__here *here, struct ward__inc *inc)
 {
-    if (!inc->watches && !inc->timers) return;
+    if (!inc->watches && !inc->timers && !inc->asks.slot) return;
     ward__tree_lock(here->node);
     ward__watches_forget_locked(here, inc);
     ward__timers_forget_locked(here, inc);
@@ -584,6 +584,7 @@ const struct ward__tree_ops ward__tree_ops = {
     .over = over,
     .finished = finished,
     .forget = forget,
+    .look_at = ward__requests_at,
     .returned = ward__returned,
     .left = ward__node_left,
     .dead_letter = dead_letter,

@@ -228,6 +228,9 @@ void ward__alarm_clear_locked(struct ward__alarm *alarm);
 bool ward__alarm_armed(const struct ward__alarm *alarm);
 /* Takes the next one that is due, or NULL; *next_ns: when the one after comes. */
 struct ward__alarm *ward__alarm_due_locked(ward_node *node, int64_t now_ns, int64_t *next_ns);
+/* Requests: see look_at of ward__tree_ops; and that time has come. */
+ward_status ward__requests_at(struct ward__here *here, struct ward__alarm *alarm, int64_t at_ns);
+void ward__requests_look_locked(struct ward__here *here, struct ward__alarm *alarm, int64_t now_ns);
 /* A user's timer went off. */
 void ward__tick_locked(struct ward__here *here, struct ward__alarm *alarm);
 
@@ -243,6 +246,7 @@ void ward__watch_remove_locked(struct ward__watch *watch);
 /* A remote one: the route has the news. The watch is its signal from now on. */
 void ward__watch_tell_locked(
     struct ward__here *here, struct ward__watch *watch, const ward_down *down);
+/* An incarnation's timers, and its requests with theirs. */
 void ward__timers_forget_locked(struct ward__here *here, struct ward__inc *inc);
 
 /* -- deadlocks (deadlock.c) -------------------------------------------------------------------- */

@@ -238,9 +238,9 @@ bool ward__quarantine_locked(struct ward__here *here, struct ward__slot *slot, i
 static void bury(struct ward__here *here, struct ward__zombie *zombie)
 {
     ward_node *node = here->node;
-    struct ward_msg *hand = zombie->self->hand, *answer = zombie->self->answer;
+    struct ward_msg *hand = zombie->self->hand;
 
-    if (answer) ward__mail_free(here, ward__mail_index(&node->pool, answer));
+    ward__answer_end(here, zombie->self);
     if (hand && !(ward__mail_bits(hand) & WARD__MAIL_KEPT)) {
         if (!(ward__mail_bits(hand) & WARD__MAIL_SIGNAL)) {
             ward__mail_empty(&node->heap, hand);
@@ -248,10 +248,10 @@ static void bury(struct ward__here *here, struct ward__zombie *zombie)
         } else if (ward_kind_of(hand) != WARD_IDLE) {
             struct ward__signal *signal =
                 (struct ward__signal *)((char *)hand - offsetof(struct ward__signal, mail));
-            signal->release(node, signal);
+            signal->release(here, signal);
         }
     }
-    zombie->self->hand = zombie->self->answer = NULL;
+    zombie->self->hand = NULL;
     ward__inc_free(here, zombie->inc);
     ward__arg_drop(here, zombie->arg, zombie->arg_bytes);
     if (zombie->fiber) ward__fiber_free(&node->stacks, zombie->fiber);
@@ -530,11 +530,14 @@ int64_t ward__clock_step(ward_node *node, int64_t now_ns)
     lock_to_look(node);
     node->tree->look_ns = INT64_MAX;
     while ((alarm = ward__alarm_due_locked(node, now_ns, &next)) != NULL) {
-        if (alarm->is_tick)
-            ward__tick_locked(&here, alarm);
-        else
+        switch ((enum ward__alarm_of)alarm->of) {
+        case WARD__ALARM_TICK: ward__tick_locked(&here, alarm); break;
+        case WARD__ALARM_REQUESTS: ward__requests_look_locked(&here, alarm, now_ns); break;
+        case WARD__ALARM_SLOT:
             ward__alarmed_locked(&here,
                 (struct ward__slot *)((char *)alarm - offsetof(struct ward__slot, alarm)), now_ns);
+            break;
+        }
     }
     look_at_all(&here, &dues, now_ns);
     if (ward__cycles_look_locked(&here) && now_ns + MS(1) < next) next = now_ns + MS(1);

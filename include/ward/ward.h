@@ -18,7 +18,7 @@
  *      may be called from any thread.
  *   4. A message is a value. Sending copies it, with its strings; a blob in it is shared. The
  *      sender keeps what it had. A `const ward_msg *` is lent: from mail until the handler
- *      returns or the body receives again; an answer until the next ask or receive. A
+ *      returns or the body receives again; an answer until the next ask, await or receive. A
  *      `ward_msg *` is yours (ward_keep). Whatever an actor still holds when its incarnation ends
  *      is released by ward.
  *   5. A call that fails has changed nothing (an ask under way when it failed is in doubt) and
@@ -317,8 +317,8 @@ WARD_API bool ward_same(ward_ref a, ward_ref b);
 /* Memory that dies with the incarnation and counts in bytes_max. old NULL: new; bytes 0: free.
  * NULL when there is none; then `old` is as it was. */
 WARD_API void *ward_alloc(ward_self *self, void *old, size_t bytes);
-/* fn(arg) at the end of the incarnation, last in first out. The order of an end: timers are
- * void; children are stopped; deferred calls; .cleanup; memory, kept
+/* fn(arg) at the end of the incarnation, last in first out. The order of an end: timers and
+ * requests are void; children are stopped; deferred calls; .cleanup; memory, kept
  * messages and blobs; DOWN. If it was stuck, its own thread does this when it returns, and DOWN
  * came before.
  * Errors: WARD_ELIMIT at 64. */
@@ -408,6 +408,7 @@ WARD_API int ward_mail_fd(ward_self *self);
 
 typedef enum ward_kind {
     WARD_MAIL,   /* sent or asked by an actor, or a timer of this one */
+    WARD_ANSWER, /* the outcome of a ward_request: ward_call_of, ward_status_of, then as mail */
     WARD_DOWN,   /* someone monitored ended: ward_down_of */
     WARD_IDLE    /* .idle_ms went by */
 } ward_kind;
@@ -464,6 +465,27 @@ WARD_CHECKED ward_status ward_send_by_at(
     ward_ask_at((self), (answer), (to), (type), __VA_ARGS__, WARD_AT)
 WARD_CHECKED ward_status ward_ask_at(ward_self *self, const ward_msg **answer, ward_ref to,
     const ward_type *type, const void *value, ward_deadline by, const char *at);
+
+/* Asks and does not wait. The outcome comes exactly once, by `by` or the deadline of the message in
+ * hand, and no full mailbox can refuse it: as a WARD_ANSWER in ward_receive or the handler, or
+ * through ward_await. Void after a restart. When the asker of the message in hand leaves, so does
+ * who works for this; its status is WARD_EABANDONED.
+ * Errors: as ward_send; WARD_ETIMEDOUT, WARD_EABANDONED: too late to ask; WARD_ELIMIT: 4096 are
+ * open, or a million in the node. */
+typedef struct ward_call {
+    uint64_t id; /* never 0 */
+} ward_call;
+WARD_CHECKED ward_status ward_request(ward_self *self, ward_call *out, ward_ref to,
+    const ward_type *type, const void *value, ward_deadline by);
+/* Waits: for the next outcome of any request of this actor; mail stays where it is.
+ * Errors: WARD_ESTATE when none is open. */
+#define ward_await(self, answer, ...) ward_await_at((self), (answer), __VA_ARGS__, WARD_AT)
+WARD_CHECKED ward_status ward_await_at(
+    ward_self *self, const ward_msg **answer, ward_deadline by, const char *at);
+WARD_API ward_call ward_call_of(const ward_msg *answer); /* {0}: it is no outcome */
+/* WARD_OK: there is an answer, or it is no outcome; else as ward_ask's. */
+WARD_API ward_status ward_status_of(const ward_msg *answer);
+WARD_API void ward_forget(ward_self *self, ward_call call); /* cancels it: no outcome comes */
 
 /* Answers a message in hand or kept. That nobody waits (sent, not asked; answered before; gone)
  * is WARD_OK and counted. Errors: WARD_ETOOBIG, WARD_ELINK. */

@@ -110,6 +110,28 @@ static ward_status monitor(ward_self *self)
     return rc;
 }
 
+/* Each has an earlier deadline than the one before; what is open when one fails is forgotten. */
+static ward_status request(ward_self *self)
+{
+    const ward_msg *answer;
+    ward_call calls[3];
+    ward_status rc = WARD_OK;
+    int open = 0;
+
+    while (open < 3 && !(rc = ward_request(self, &calls[open], world_of(self)->echo, &TEXT, words,
+                             ward_in_ms(self, 3000 - 900 * open))))
+        open++;
+    for (int i = 1; !rc && i < open; i++) {
+        CHECK_IS(ward_await(self, &answer, WARD_FOREVER), WARD_OK);
+        rc = ward_status_of(answer);
+        if (rc == WARD_OK) CHECK(strcmp(ward_text(answer), words) == 0);
+    }
+    for (int i = 0; i < open; i++)
+        ward_forget(self, calls[i]);
+    CHECK_IS(ward_await(self, &answer, WARD_NOW), WARD_ESTATE);
+    return rc == WARD_ENOREPLY ? WARD_ENOMEM : rc;
+}
+
 static ward_status timer(ward_self *self)
 {
     ward_timer timers[2];
@@ -213,6 +235,7 @@ static const struct scenario scenarios[] = {
     { "send and park", send_parked },
     { "ask", ask },
     { "monitor", monitor },
+    { "request", request },
     { "timer", timer },
     { "keep", keep },
     { "forward", forward },

@@ -45,7 +45,7 @@ static void pack_again(struct ward__buf *buf, const ward_type *type, const void 
 static void *unpack(
     struct ward__heap *heap, const ward_type *type, ward_bytes value, size_t *block_bytes)
 {
-    struct ward__wire_max max = { VALUE_MAX, BLOB_MAX };
+    struct ward__wire_max max = { VALUE_MAX, BLOB_MAX, NULL };
     bool has_blobs;
     char *block;
 
@@ -99,7 +99,7 @@ static void try_frame(struct ward__heap *heap, ward_bytes bytes)
         bytes_same((ward_bytes){ once.data, once.bytes }, (ward_bytes){ twice.data, twice.bytes }));
     ward__buf_drop(&once);
     ward__buf_drop(&twice);
-    type = frame.value.at ? ward__wire_type(&table, frame.type_name) : NULL;
+    type = frame.value.at ? ward__wire_type(NULL, &table, frame.type_name) : NULL;
     if (type) try_value(heap, type, frame.value);
 }
 

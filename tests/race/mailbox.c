@@ -6,12 +6,13 @@
  * two threads compete for it. Checked at each step of the owner, when nobody else can release: no
  * more than the bound is in the mailbox, in messages and in bytes; each sender's messages come in
  * order; all that was accepted comes, once. Senders that park are handed over for, in order, or
- * time out. Ends by itself.
+ * time out; some push many messages at once. Ends by itself.
  */
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
 
+#include "mailbox/chain.h"
 #include "mailbox/mailbox.h"
 #include "tests/support/check.h"
 
@@ -23,7 +24,7 @@ struct letter {
 };
 static const ward_type LETTER = WARD_TYPE_PLAIN("letter", struct letter);
 
-enum mode { TRY, PARK, PARK_BRIEFLY };
+enum mode { TRY, PARK, PARK_BRIEFLY, CHAIN };
 
 /* One run: the owner's fields are plain on purpose, so that a token held twice is a data race. */
 struct post {
@@ -135,6 +136,58 @@ static void *send_all(void *arg)
     return NULL;
 }
 
+static size_t bytes_of(struct post *post, const struct ward__chain *chain)
+{
+    size_t bytes = 0;
+
+    for (uint32_t i = chain->count, mail = chain->first; i; i--) {
+        struct letter letter;
+        memcpy(&letter, ward__mail_block(ward__mail(&post->pool, mail)), sizeof letter);
+        bytes += letter.bytes;
+        mail = ward__load(&ward__mail(&post->pool, mail)->next);
+    }
+    return bytes;
+}
+
+/* Until all are in. */
+static void push_chain(struct post *post, struct ward__chain *chain)
+{
+    while (chain->count) {
+        size_t bytes = bytes_of(post, chain);
+        enum ward__pushed pushed = WARD__PUSH_FULL;
+        if (!bytes || !ward__mailbox_reserve(&post->box, bytes)) {
+            uint32_t before = chain->count;
+            pushed = ward__mailbox_push_chain(&post->box, &post->pool, 1, chain);
+            to_owner(post, pushed);
+            CHECK(pushed == WARD__PUSH_FULL ? chain->count == before : chain->count < before);
+            if (ward__mailbox_withdraw(&post->box, bytes_of(post, chain)))
+                to_owner(post, WARD__PUSHED_SCHEDULE);
+        }
+        if (pushed == WARD__PUSH_FULL) sched_yield();
+    }
+}
+
+static void *chain_all(void *arg)
+{
+    struct sender *sender = arg;
+    struct post *post = sender->post;
+    uint32_t number = 1;
+
+    while (number <= post->each) {
+        struct ward__chain chain = { 0 };
+        uint32_t most = 1 + number % 7;
+        while (number <= post->each && chain.count < most) {
+            size_t bytes = post->bytes_max && number % 2 ? 1 + number % 8 : 0;
+            ward__chain_add(&chain, &post->pool, 1, write_letter(sender, number++, bytes));
+        }
+        ward__add(&post->accepted, chain.count);
+        push_chain(post, &chain);
+    }
+    ward__magazines_flush(&post->pool, &sender->magazines);
+    ward__add(&post->done, 1);
+    return NULL;
+}
+
 /* -- the owner --------------------------------------------------------------------------------- */
 
 static void wake(void *arg, struct ward__wait *wait, bool handed_over)
@@ -224,7 +277,7 @@ static void run(enum mode mode, uint32_t senders, uint32_t bound, size_t bytes_m
     for (uint32_t i = 0; i < senders; i++) {
         all[i].post = &post;
         all[i].index = i;
-        pthread_create(&threads[i], NULL, send_all, &all[i]);
+        pthread_create(&threads[i], NULL, mode == CHAIN ? chain_all : send_all, &all[i]);
     }
     for (int i = 0; i < OWNERS; i++)
         pthread_create(&owners[i], NULL, receive_all, &post);
@@ -243,9 +296,10 @@ static void run(enum mode mode, uint32_t senders, uint32_t bound, size_t bytes_m
     CHECK_IS(ward__load(&post.heap.bytes), 0);
     pthread_mutex_destroy(&post.lock);
     printf("%s, %u senders, bound %u, bytes %zu: %llu accepted, %llu given up\n",
-        mode == TRY    ? "try"
-        : mode == PARK ? "park"
-                       : "park briefly",
+        mode == TRY     ? "try"
+        : mode == PARK  ? "park"
+        : mode == CHAIN ? "chains"
+                        : "park briefly",
         senders, bound, bytes_max, (unsigned long long)post.accepted,
         (unsigned long long)post.timed_out);
 }
@@ -256,7 +310,7 @@ int main(void)
 
     check_begin("mailbox");
     for (size_t b = 0; b < WARD_COUNT(bounds); b++) {
-        for (int mode = TRY; mode <= PARK_BRIEFLY; mode++) {
+        for (int mode = TRY; mode <= CHAIN; mode++) {
             run((enum mode)mode, 1, bounds[b], 0);
             run((enum mode)mode, SENDERS_MAX, bounds[b], 0);
             run((enum mode)mode, SENDERS_MAX, bounds[b], BLOCK);

@@ -18,7 +18,7 @@
 
 TestSuite(wire_value, .init = with_buffer, .fini = nothing_left);
 
-static const struct ward__wire_max no_max = { SIZE_MAX, SIZE_MAX };
+static const struct ward__wire_max no_max = { SIZE_MAX, SIZE_MAX, NULL };
 
 static ward_bytes text(const char *at)
 {
@@ -531,9 +531,9 @@ Test(wire_value, finds_its_type_by_name)
     static const ward_type *const types[] = { &ALL, &TEXT, &POINT };
     ward_table table = { types, WARD_COUNT(types) };
 
-    cr_expect_eq(ward__wire_type(&table, text("point")), &POINT);
-    cr_expect_null(ward__wire_type(&table, text("poin")));
-    cr_expect_null(ward__wire_type(&table, text("points")));
-    cr_expect_null(ward__wire_type(&table, text("")));
-    cr_expect_null(ward__wire_type(NULL, text("point")));
+    cr_expect_eq(ward__wire_type(NULL, &table, text("point")), &POINT);
+    cr_expect_null(ward__wire_type(NULL, &table, text("poin")));
+    cr_expect_null(ward__wire_type(NULL, &table, text("points")));
+    cr_expect_null(ward__wire_type(NULL, &table, text("")));
+    cr_expect_null(ward__wire_type(NULL, NULL, text("point")));
 }
