@@ -39,7 +39,8 @@ enum ward__phase {
     WARD__START, /* .start runs, or will */
     WARD__LIVE,
     WARD__ENDING, /* its behaviour is over, its children are being stopped */
-    WARD__FINISH /* deferred calls and clean-up are to run */
+    WARD__FINISH, /* deferred calls and clean-up are to run */
+    WARD__DEGRADED /* parked by its supervisor, which had restarted it too often */
 };
 
 /* Bits of ward__slot.signals. */
@@ -98,6 +99,7 @@ struct ward__spec {
     enum ward__kind kind;
     ward_idle on_idle;
     ward_restart restart;
+    ward_limit at_limit;
     ward_strategy strategy;
     uint32_t stop_spelled, drain_on_stop, discard_on_restart, significant;
 };

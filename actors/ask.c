@@ -21,11 +21,6 @@ struct request {
     bool asks;
 };
 
-static ward_status refused_by(enum ward__pushed pushed)
-{
-    return pushed == WARD__PUSH_CLOSED ? WARD_ECLOSED : WARD_EGONE;
-}
-
 /* Offers the parcel until it is accepted, refused for good, or parked. *parked: it is. */
 static ward_status offer(struct ward__here *here, ward_self *self, struct ward__slot *target,
     const struct request *request, bool *parked)
@@ -40,7 +35,10 @@ static ward_status offer(struct ward__here *here, ward_self *self, struct ward__
         if (request->until_ns <= ward__clock_ns(here->node)) return WARD_ETIMEDOUT;
         pushed = ward__mailbox_park(&target->box, request->to.life, wait);
         if (pushed == WARD__PUSHED) continue; /* there is room by now */
-        if (pushed != WARD__PUSH_FULL) return refused_by(pushed);
+        if (pushed != WARD__PUSH_FULL) {
+            return pushed == WARD__PUSH_CLOSED ? ward__closed_status(target, request->to.life)
+                                               : WARD_EGONE;
+        }
         *parked = true;
         return WARD_OK;
     }

@@ -630,6 +630,8 @@ static inline size_t ward__mail_weight(struct ward_msg *mail)
 /* Delivers a record to a slot; on failure it is still the caller's. */
 ward_status ward__deliver(
     struct ward__here *here, struct ward__slot *slot, uint64_t life, uint32_t index);
+/* What a sender is told of a mailbox that was closed when it pushed. */
+ward_status ward__closed_status(struct ward__slot *slot, uint64_t life);
 /* Answers whoever the token names: mail 0 with a status, else WARD_OK. Takes the mail. False: the
  * asker waits no more. */
 bool ward__answer(

@@ -410,6 +410,7 @@ void ward__run(struct ward__thread *thread, struct ward__slot *slot)
     case WARD__FINISH: ward__finish(thread, slot); return;
     case WARD__FREE:
     case WARD__BETWEEN:
+    case WARD__DEGRADED:
     case WARD__ENDING: ward__fail("actors/run.c", "an actor that must not run was scheduled");
     }
 }

@@ -60,6 +60,25 @@ size_t ward__mail_weight_slow(struct ward_msg *mail)
     return bytes;
 }
 
+/* A degraded actor's is closed until it is revived, which may have happened since, and again. Who
+ * degrades it stores the phase, closes, counts the incarnation; who revives it opens, then stores
+ * the phase. */
+ward_status ward__closed_status(struct ward__slot *slot, uint64_t life)
+{
+    uint64_t incarnation;
+    bool degraded, closed;
+
+    do {
+        incarnation = ward__load_seq(&slot->incarnation);
+        degraded = ward__load_seq(&slot->phase) == WARD__DEGRADED;
+        closed = ward__load_seq(&slot->box.word) & WARD__CLOSED;
+        degraded |= ward__load_seq(&slot->phase) == WARD__DEGRADED;
+        if (ward__life(slot) != life) return WARD_EGONE;
+        if (degraded || !closed) return WARD_EUNAVAIL;
+    } while (ward__load_seq(&slot->incarnation) != incarnation);
+    return WARD_ECLOSED;
+}
+
 static WARD__INLINE ward_status deliver(
     struct ward__here *here, struct ward__slot *slot, uint64_t life, uint32_t index)
 {
@@ -80,7 +99,7 @@ static WARD__INLINE ward_status deliver(
     }
     if (ward__mailbox_withdraw(&slot->box, weight)) ward__schedule(here, slot);
     if (pushed == WARD__PUSH_FULL) return WARD_EFULL;
-    return pushed == WARD__PUSH_CLOSED ? WARD_ECLOSED : WARD_EGONE;
+    return pushed == WARD__PUSH_CLOSED ? ward__closed_status(slot, life) : WARD_EGONE;
 }
 
 ward_status ward__deliver(

@@ -22,6 +22,7 @@ const char *ward__state_name(ward_state_of state)
     case WARD_WAITING: return "waiting";
     case WARD_STOPPING: return "stopping";
     case WARD_BACKING_OFF: return "backing off";
+    case WARD_DEGRADED: return "degraded";
     case WARD_ZOMBIE: break;
     }
     return "zombie";

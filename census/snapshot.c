@@ -280,6 +280,7 @@ static ward_state_of state_of(const struct raw *raw, uint64_t incarnation)
     case WARD__LIVE: break;
     case WARD__ENDING:
     case WARD__FINISH: return WARD_STOPPING;
+    case WARD__DEGRADED: return WARD_DEGRADED;
     }
     return state_when_live(raw);
 }

@@ -344,6 +344,11 @@ bool ward__mailbox_close(struct ward__mailbox *box, uint64_t life)
     return !(word & WARD__SCHEDULED);
 }
 
+void ward__mailbox_reopen(struct ward__mailbox *box)
+{
+    (void)ward__and_seq(&box->word, ~WARD__CLOSED);
+}
+
 bool ward__mailbox_signal(struct ward__mailbox *box)
 {
     uint64_t word = ward__load_acq(&box->word);

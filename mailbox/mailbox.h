@@ -241,6 +241,9 @@ void ward__mailbox_evict(
 /* No more mail comes in. True: the caller must make the owner runnable. Any thread. */
 bool ward__mailbox_close(struct ward__mailbox *box, uint64_t life);
 
+/* Mail comes in again. Owner, or who starts the actor. */
+void ward__mailbox_reopen(struct ward__mailbox *box);
+
 /* Sets SIGNAL; true: the caller must make the owner runnable. Any thread. */
 bool ward__mailbox_signal(struct ward__mailbox *box);
 

@@ -215,6 +215,7 @@ static const char *word_for(ward_event_kind kind)
     case WARD_EV_RETURNED: return "returned from quarantine";
     case WARD_EV_ABANDONED: return "abandoned at close";
     case WARD_EV_DEAD_LETTER: return "dead letter";
+    case WARD_EV_DEGRADED: return "degraded";
     case WARD_EV_LINK_UP: return "link up";
     case WARD_EV_LINK_DOWN: return "link down";
     case WARD_EV_DEADLOCK: return "deadlock";
@@ -240,7 +241,8 @@ size_t ward_event_text(const ward_event *event, char *out, size_t bytes)
         snprintf(took, sizeof took, " after %lld ms", (long long)(event->took_ns / WARD__NS_MS));
     if (event->count > 1)
         snprintf(times, sizeof times, " (%llu times)", (unsigned long long)event->count);
-    if (event->kind == WARD_EV_ENDED || event->kind == WARD_EV_LIMIT)
+    if (event->kind == WARD_EV_ENDED || event->kind == WARD_EV_LIMIT ||
+        event->kind == WARD_EV_DEGRADED)
         snprintf(
             reason, sizeof reason, " %s: %s", word_of(event->reason), ward_strerror(event->status));
     else if (event->status)

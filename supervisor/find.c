@@ -97,7 +97,7 @@ ward_status ward__lookup_locked(
     }
     if (!at) return WARD_OK;
     phase = ward__load(&at->phase);
-    if (phase == WARD__LIVE) *out = at;
+    if (phase == WARD__LIVE || phase == WARD__DEGRADED) *out = at;
     return WARD_OK;
 }
 

@@ -82,6 +82,7 @@ static const char *phase_of(const struct ward__slot *slot)
     case WARD__START: return "is starting";
     case WARD__ENDING: return "waits for its children to end";
     case WARD__FINISH: return "is to clean up";
+    case WARD__DEGRADED: return "is degraded";
     }
     return "is in a turn or about to be";
 }

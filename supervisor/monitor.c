@@ -79,6 +79,25 @@ static void tell_join(struct ward__here *here, struct ward__watch *watch)
     ward__resume(here, watcher);
 }
 
+/* ends: the life does, so those who join it are told as well. */
+static void tell_all(
+    struct ward__here *here, struct ward__slot *slot, const ward_down *down, bool ends)
+{
+    struct ward__watch *watch = slot->watches, *next;
+
+    for (; watch; watch = next) {
+        next = watch->next;
+        if (watch->tell) {
+            unlink_watched(watch);
+            watch->tell(here, watch, down);
+        } else if (!watch->join_left) {
+            ward__watch_tell_locked(here, watch, down);
+        } else if (ends) {
+            tell_join(here, watch);
+        }
+    }
+}
+
 void ward__watches_tell_locked(struct ward__here *here, struct ward__slot *slot, bool final)
 {
     ward_down down = { .who = ward__ref(here->node, slot),
@@ -86,18 +105,39 @@ void ward__watches_tell_locked(struct ward__here *here, struct ward__slot *slot,
         .status = slot->status,
         .final = final,
         .incarnation = ward__load(&slot->incarnation) };
-    struct ward__watch *watch = slot->watches, *next;
 
-    for (; watch; watch = next) {
-        next = watch->next;
-        if (watch->tell) {
-            unlink_watched(watch);
-            watch->tell(here, watch, &down);
-        } else if (!watch->join_left)
-            ward__watch_tell_locked(here, watch, &down);
-        else if (final)
-            tell_join(here, watch);
-    }
+    tell_all(here, slot, &down, final);
+}
+
+static ward_down degraded_down(struct ward__here *here, const struct ward__slot *slot)
+{
+    return (ward_down){ .who = ward__ref(here->node, slot),
+        .reason = WARD_BY_LIMIT,
+        .status = WARD_EUNAVAIL,
+        .final = true,
+        .incarnation = ward__load(&slot->incarnation) };
+}
+
+void ward__watches_degraded_locked(struct ward__here *here, struct ward__slot *slot)
+{
+    ward_down down = degraded_down(here, slot);
+
+    tell_all(here, slot, &down, false);
+}
+
+/* What a monitor of `whom` is told at once; false: nothing, it may stand at *out. */
+static bool told_at_once(
+    struct ward__here *here, ward_ref whom, struct ward__slot **out, ward_down *down)
+{
+    struct ward__slot *slot = ward__resolve(here->node, whom);
+
+    *out = slot;
+    *down = (ward_down){ .who = whom, .reason = WARD_NOBODY, .status = WARD_EGONE, .final = true };
+    if (!slot || ward__life(slot) != whom.life || ward__load(&slot->phase) == WARD__FREE)
+        return true;
+    if (ward__load(&slot->phase) != WARD__DEGRADED) return false;
+    *down = degraded_down(here, slot);
+    return true;
 }
 
 void ward__watches_forget_locked(struct ward__here *here, struct ward__inc *inc)
@@ -131,13 +171,11 @@ static struct ward__watch *find_own(struct ward__inc *inc, ward_ref whom)
 
 void ward__watch_add_locked(struct ward__here *here, struct ward__watch *watch)
 {
-    struct ward__slot *slot = ward__resolve(here->node, watch->whom);
-    ward_down none = {
-        .who = watch->whom, .reason = WARD_NOBODY, .status = WARD_EGONE, .final = true
-    };
+    struct ward__slot *slot;
+    ward_down down;
 
-    if (!slot || ward__life(slot) != watch->whom.life || ward__load(&slot->phase) == WARD__FREE)
-        watch->tell(here, watch, &none);
+    if (told_at_once(here, watch->whom, &slot, &down))
+        watch->tell(here, watch, &down);
     else
         link_watched(slot, watch);
 }
@@ -153,9 +191,7 @@ static ward_status monitor_locked(
 {
     struct ward__slot *slot = ward__resolve(here->node, watch->whom);
     struct ward__route *route = ward__load_acq(&here->node->route);
-    ward_down none = {
-        .who = watch->whom, .reason = WARD_NOBODY, .status = WARD_EGONE, .final = true
-    };
+    ward_down down;
     ward_status rc;
 
     watch->watcher = self->slot;
@@ -165,8 +201,8 @@ static ward_status monitor_locked(
         if (rc) unlink_own(self->inc, watch);
         return rc;
     }
-    if (!slot || ward__life(slot) != watch->whom.life || ward__load(&slot->phase) == WARD__FREE)
-        ward__watch_tell_locked(here, watch, &none);
+    if (told_at_once(here, watch->whom, &slot, &down))
+        ward__watch_tell_locked(here, watch, &down);
     else
         link_watched(slot, watch);
     return WARD_OK;

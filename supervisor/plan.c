@@ -26,8 +26,11 @@
  * restart in the window and starts anew after a quiet one. What fell together does not come back
  * together.
  *
- * Stop: waiting children are over at once, the live ones are cancelled in reverse order, one at
- * a time. A stop wins over giving up, as a cancelled supervisor is not restarted.
+ * At its limit a child with WARD_DEGRADE is parked instead, whichever limit it was, and its
+ * siblings go on, under every strategy: nobody starts it again but WARD__EV_CHILD_REVIVE.
+ *
+ * Stop: waiting and degraded children are over at once, the live ones are cancelled in reverse
+ * order, one at a time. A stop wins over giving up, as a cancelled supervisor is not restarted.
  */
 #include "supervisor/plan.h"
 
@@ -128,7 +131,8 @@ void ward__plan_free(struct ward__plan *plan, struct ward__heap *heap)
 
 static bool live(const struct ward__plan_child *child)
 {
-    return child->state != WARD__CHILD_WAITING && child->state != WARD__CHILD_ENDED;
+    return child->state == WARD__CHILD_STARTING || child->state == WARD__CHILD_UP ||
+           child->state == WARD__CHILD_STOPPING;
 }
 
 /* ours: the plan had cancelled it. It may have returned anything then, so its end says nothing. */
@@ -147,7 +151,7 @@ static ward_reason taken_along(const struct ward__plan *plan, const struct ward_
     if (!child->significant || ours || child->final || plan->phase != WARD__PLAN_RUNNING)
         return WARD_NOBODY;
     if (end == WARD__END_CANCELLED) return WARD_NOBODY;
-    return end == WARD__END_FAILED ? WARD_BY_CHILD : WARD_BY_RETURN;
+    return end == WARD__END_FAILED || end == WARD__END_OVER ? WARD_BY_CHILD : WARD_BY_RETURN;
 }
 
 /* The clock that restarts age by: it stands still while a group is being stopped. */
@@ -200,7 +204,7 @@ static void end_for_good(struct ward__plan_child *child)
 
 static void skip_ended(struct ward__plan *plan)
 {
-    while (plan->first < plan->count && plan->children[plan->first].state == WARD__CHILD_ENDED)
+    while (plan->first < plan->count && plan->children[plan->first].state >= WARD__CHILD_DEGRADED)
         plan->first++;
 }
 
@@ -211,7 +215,8 @@ static void stop_all(struct ward__plan *plan, enum ward__plan_phase phase)
     plan->stop_from = 0;
     for (uint32_t k = 0; k < plan->count; k++) {
         struct ward__plan_child *child = &plan->children[k];
-        if (child->state == WARD__CHILD_WAITING) end_for_good(child);
+        if (child->state == WARD__CHILD_WAITING || child->state == WARD__CHILD_DEGRADED)
+            end_for_good(child);
     }
 }
 
@@ -248,6 +253,16 @@ static void stop_group(struct ward__plan *plan, uint32_t k, int64_t now_ns)
     plan->stop_from = from;
 }
 
+static void over_limit(struct ward__plan *plan, struct ward__plan_child *child)
+{
+    if (child->at_limit == WARD_ESCALATE) {
+        end_itself(plan, WARD_BY_LIMIT);
+        return;
+    }
+    child->state = WARD__CHILD_DEGRADED;
+    skip_ended(plan);
+}
+
 static void child_ended(struct ward__plan *plan, uint32_t k, enum ward__end end, int64_t now_ns)
 {
     struct ward__plan_child *child = &plan->children[k];
@@ -261,8 +276,8 @@ static void child_ended(struct ward__plan *plan, uint32_t k, enum ward__end end,
         if (why != WARD_NOBODY) end_itself(plan, why);
     } else {
         child->state = WARD__CHILD_WAITING;
-        if (!to_stop && !count_restart(plan, child, end, now_ns))
-            end_itself(plan, WARD_BY_LIMIT);
+        if (end == WARD__END_OVER || (!to_stop && !count_restart(plan, child, end, now_ns)))
+            over_limit(plan, child);
         else if (!to_stop)
             stop_group(plan, k, now_ns);
     }
@@ -282,19 +297,34 @@ static void child_cancel(struct ward__plan *plan, uint32_t k)
     struct ward__plan_child *child = &plan->children[k];
 
     child->final = true;
-    if (child->state == WARD__CHILD_WAITING) end_for_good(child);
+    if (child->state == WARD__CHILD_WAITING || child->state == WARD__CHILD_DEGRADED)
+        end_for_good(child);
     skip_ended(plan);
+}
+
+static void child_revive(struct ward__plan_child *child)
+{
+    if (child->state != WARD__CHILD_DEGRADED) return;
+    child->state = WARD__CHILD_WAITING;
+    child->due_ns = 0;
+    child->restarts.head = child->restarts.count = 0;
+}
+
+void ward__plan_dynamic_revive(struct ward__plan_child *child)
+{
+    child_revive(child);
 }
 
 void ward__plan_event(struct ward__plan *plan, enum ward__plan_event event, uint32_t child,
     enum ward__end end, int64_t now_ns)
 {
     if (plan->phase == WARD__PLAN_OVER) return;
-    ward__assert(event > WARD__EV_CHILD_CANCEL || child < plan->count);
+    ward__assert(event > WARD__EV_CHILD_REVIVE || child < plan->count);
     switch (event) {
     case WARD__EV_CHILD_STARTED: child_started(plan, child); break;
     case WARD__EV_CHILD_ENDED: child_ended(plan, child, end, now_ns); break;
     case WARD__EV_CHILD_CANCEL: child_cancel(plan, child); break;
+    case WARD__EV_CHILD_REVIVE: child_revive(&plan->children[child]); break;
     case WARD__EV_TIMER: plan->timer_ns = INT64_MAX; break;
     case WARD__EV_STOP: stop_all(plan, WARD__PLAN_CANCELLED); break;
     case WARD__EV_FAIL:
@@ -316,9 +346,9 @@ enum ward__verdict ward__plan_dynamic_ended(struct ward__plan *plan, struct ward
         end_itself(plan, why);
         return WARD__VERDICT_END;
     }
-    if (!count_restart(plan, child, end, now_ns)) {
-        end_itself(plan, WARD_BY_LIMIT);
-        return WARD__VERDICT_END;
+    if (end == WARD__END_OVER || !count_restart(plan, child, end, now_ns)) {
+        over_limit(plan, child);
+        return child->state == WARD__CHILD_DEGRADED ? WARD__VERDICT_DEGRADE : WARD__VERDICT_END;
     }
     child->state = WARD__CHILD_WAITING;
     *due_ns = child->due_ns;
@@ -366,17 +396,24 @@ static void end(struct ward__plan *plan, struct ward__action *action)
                                              : WARD_EFAIL };
 }
 
+static bool any_starting(const struct ward__plan *plan)
+{
+    for (uint32_t k = 0; k < plan->count; k++)
+        if (plan->children[k].state == WARD__CHILD_STARTING) return true;
+    return false;
+}
+
 /* The next child that may start, once its time has come; when that is, in *due_ns. */
 static uint32_t to_start(const struct ward__plan *plan, int64_t now_ns, int64_t *due_ns)
 {
     bool alone = plan->strategy == WARD_ONE_FOR_ONE;
 
     *due_ns = INT64_MAX;
+    if (!alone && any_starting(plan)) return plan->count;
     for (uint32_t k = 0; k < plan->count && k <= plan->first; k++) {
         const struct ward__plan_child *child = &plan->children[k];
         int64_t due = alone ? child->due_ns : plan->due_ns;
 
-        if (child->state == WARD__CHILD_STARTING && !alone) break;
         if (child->state != WARD__CHILD_WAITING) continue;
         if (due <= now_ns) return k;
         if (due < *due_ns) *due_ns = due;

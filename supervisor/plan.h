@@ -35,11 +35,13 @@ enum ward__child_state {
     WARD__CHILD_STARTING,
     WARD__CHILD_UP,
     WARD__CHILD_STOPPING, /* cancelled by the plan */
+    WARD__CHILD_DEGRADED, /* over a limit: waits for somebody to revive it */
     WARD__CHILD_ENDED /* for good */
 };
 
 struct ward__plan_child {
     ward_restart restart;
+    ward_limit at_limit;
     enum ward__child_state state;
     bool significant; /* its own end for good is the supervisor's, too */
     bool final; /* somebody else cancelled it: its next end is for good */
@@ -61,7 +63,7 @@ struct ward__plan {
     enum ward__plan_phase phase;
     uint32_t count; /* of static children; DYNAMIC: 0 */
     struct ward__plan_child *children;
-    uint32_t first; /* the children before it have been up once, or ended for good */
+    uint32_t first; /* the children before it have been up once, or come no more */
     uint32_t stop_from; /* live children from here on are being stopped; count: none are */
     bool started; /* WARD__ACT_STARTED was given */
     int64_t due_ns; /* of a group restart: nobody is started before */
@@ -77,6 +79,7 @@ enum ward__plan_event {
     WARD__EV_CHILD_ENDED, /* its incarnation is over, or its start failed; `end` says how */
     WARD__EV_CHILD_CANCEL, /* somebody else wants it to stop: it is not started again. A live one
                               is cancelled by the caller */
+    WARD__EV_CHILD_REVIVE, /* a degraded one is to start again, its restarts forgotten */
     WARD__EV_TIMER,
     WARD__EV_STOP, /* the supervisor is cancelled */
     WARD__EV_FAIL /* the caller gives up, for one over too many zombies */
@@ -88,7 +91,8 @@ enum ward__end {
     WARD__END_FAILED = 1, /* also: stuck, a failed or late start, a lost link */
     WARD__END_CANCELLED, /* was cancelled, no matter what it returned */
     WARD__END_ABANDONED, /* a body that returned WARD_EABANDONED: restarted, counts for nothing */
-    WARD__END_FINAL /* never restarted, whatever its kind: its mail was closed */
+    WARD__END_FINAL, /* never restarted, whatever its kind: its mail was closed */
+    WARD__END_OVER /* failed, and over a limit that the caller knows of: it degrades at once */
 };
 
 enum ward__act {
@@ -113,6 +117,7 @@ struct ward__action {
 enum ward__verdict {
     WARD__VERDICT_FORGET,
     WARD__VERDICT_RESTART, /* at *due_ns */
+    WARD__VERDICT_DEGRADE, /* park it, until ward__plan_dynamic_revive */
     WARD__VERDICT_END /* forget it, cancel all others, then ward__plan_next says END */
 };
 
@@ -150,5 +155,7 @@ enum ward__act ward__plan_next(
  * WAITING or ENDED. One in STOPPING was cancelled for good, whatever `end` is. */
 enum ward__verdict ward__plan_dynamic_ended(struct ward__plan *plan, struct ward__plan_child *child,
     enum ward__end end, int64_t now_ns, int64_t *due_ns);
+/* A degraded one is to start at once: it becomes WAITING, its restarts forgotten. */
+void ward__plan_dynamic_revive(struct ward__plan_child *child);
 
 #endif

@@ -58,6 +58,7 @@ static bool init_child(
 
     if (!ward__plan_child_init(child, &node->heap, spec->restart, &limits)) return false;
     child->significant = spec->significant;
+    child->at_limit = spec->at_limit;
     return true;
 }
 

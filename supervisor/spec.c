@@ -46,6 +46,7 @@ static bool valid(const ward_spec *spec)
     if (spec->name && !ward__name_valid(spec->name)) return false;
     if (spec->mailbox_max > WARD__BOUND_MAX && spec->mailbox_max != 0) return false;
     if (spec->strategy > WARD_DYNAMIC || spec->restart > WARD_TEMPORARY) return false;
+    if (spec->at_limit > WARD_DEGRADE) return false;
     if (spec->on_idle > WARD_IDLE_STOP) return false;
     if (spec->significant && spec->restart == WARD_PERMANENT) return false; /* it never ends */
     if (spec->strategy == WARD_DYNAMIC && spec->children.count > 0) return false;
@@ -103,6 +104,7 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
     out->site_max = spec->site_max ? spec->site_max : WARD_UNLIMITED;
     out->on_idle = spec->on_idle;
     out->restart = spec->restart;
+    out->at_limit = spec->at_limit;
     out->strategy = spec->strategy;
     out->drain_on_stop = spec->drain_on_stop;
     out->discard_on_restart = spec->discard_on_restart;

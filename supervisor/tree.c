@@ -204,6 +204,7 @@ void ward__cancel_locked(struct ward__here *here, struct ward__slot *slot, bool 
     switch ((enum ward__phase)ward__load(&slot->phase)) {
     case WARD__FREE: return;
     case WARD__BETWEEN:
+    case WARD__DEGRADED:
         if (!final) return;
         slot->marks.final = true;
         slot->reason = WARD_BY_CANCEL;
@@ -285,7 +286,7 @@ void ward__life_over_locked(struct ward__here *here, struct ward__slot *slot)
     if (parent->children == 0) childless(here, parent);
 }
 
-static enum ward__end end_of(const struct ward__slot *slot)
+static enum ward__end end_by_reason(const struct ward__slot *slot)
 {
     switch ((ward_reason)slot->reason) {
     case WARD_BY_CLOSE: return WARD__END_FINAL;
@@ -303,6 +304,15 @@ static enum ward__end end_of(const struct ward__slot *slot)
     case WARD_NOBODY: break;
     }
     return WARD__END_FAILED;
+}
+
+static enum ward__end end_of(const ward_node *node, const struct ward__slot *slot)
+{
+    enum ward__end end = end_by_reason(slot);
+
+    if (slot->reason != WARD_BY_STUCK || ward__load(&slot->spec)->at_limit != WARD_DEGRADE)
+        return end;
+    return ward__zombies_over_locked(node, parent_of(node, slot)) ? WARD__END_OVER : end;
 }
 
 /* Between two incarnations: the mailbox stays, what hung off the old one is gone. */
@@ -325,6 +335,12 @@ static void keep_for_restart(struct ward__here *here, struct ward__slot *slot)
     ward__add(&node->restarts, 1);
 }
 
+/* Nothing will ever come in: it is over, rather than degraded. */
+static bool was_closed(const struct ward__slot *slot)
+{
+    return slot->kind != WARD__SUPERVISOR && (ward__load(&slot->box.word) & WARD__CLOSED);
+}
+
 static void judge_static(struct ward__here *here, struct ward__slot *slot, struct ward__slot *sup)
 {
     struct ward__plan *plan = &sup->supervisor->plan;
@@ -332,10 +348,14 @@ static void judge_static(struct ward__here *here, struct ward__slot *slot, struc
     enum ward__end end = slot->marks.final && !sup->marks.asked &&
                                  plan->children[place].state != WARD__CHILD_STOPPING
                              ? WARD__END_CANCELLED
-                             : end_of(slot);
+                             : end_of(here->node, slot);
 
     ward__plan_event(plan, WARD__EV_CHILD_ENDED, place, end, ward__clock_ns(here->node));
-    if (plan->children[place].state != WARD__CHILD_ENDED)
+    if (plan->children[place].state == WARD__CHILD_DEGRADED && was_closed(slot))
+        ward__plan_event(plan, WARD__EV_CHILD_CANCEL, place, end, ward__clock_ns(here->node));
+    if (plan->children[place].state == WARD__CHILD_DEGRADED)
+        ward__degrade_locked(here, slot);
+    else if (plan->children[place].state != WARD__CHILD_ENDED)
         keep_for_restart(here, slot);
     else
         set_phase(here, slot, WARD__BETWEEN); /* until FORGET */
@@ -347,12 +367,16 @@ static void judge_dynamic(struct ward__here *here, struct ward__slot *slot, stru
     int64_t now = ward__clock_ns(here->node), due;
     enum ward__verdict verdict = slot->plan_child && !slot->marks.final
                                      ? ward__plan_dynamic_ended(&sup->supervisor->plan,
-                                           slot->plan_child, end_of(slot), now, &due)
+                                           slot->plan_child, end_of(here->node, slot), now, &due)
                                      : WARD__VERDICT_FORGET;
 
     if (verdict == WARD__VERDICT_RESTART) {
         keep_for_restart(here, slot);
         ward__alarm_set_locked(here->node, &slot->alarm, due > now ? due : now);
+        return;
+    }
+    if (verdict == WARD__VERDICT_DEGRADE && !was_closed(slot)) {
+        ward__degrade_locked(here, slot);
         return;
     }
     ward__life_over_locked(here, slot);
@@ -365,7 +389,7 @@ static void judge_dynamic(struct ward__here *here, struct ward__slot *slot, stru
 static void judge_ordinary(
     struct ward__here *here, struct ward__slot *slot, struct ward__slot *parent)
 {
-    bool failed = end_of(slot) == WARD__END_FAILED &&
+    bool failed = end_by_reason(slot) == WARD__END_FAILED &&
                   ward__load(&slot->spec)->restart != WARD_TEMPORARY && !parent->marks.lenient &&
                   !ward__monitors_locked(parent, slot);
 
@@ -379,7 +403,7 @@ void ward__finished_locked(struct ward__here *here, struct ward__slot *slot)
     struct ward__slot *parent = parent_of(here->node, slot);
 
     ward__alarm_clear_locked(&slot->alarm);
-    if (end_of(slot) == WARD__END_FAILED && slot->reason != WARD_BY_STUCK)
+    if (end_by_reason(slot) == WARD__END_FAILED && slot->reason != WARD_BY_STUCK)
         ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_ENDED,
                                     .slot = slot,
                                     .reason = (ward_reason)slot->reason,
@@ -460,7 +484,8 @@ void ward__step_locked(struct ward__here *here, struct ward__slot *slot)
 void ward__alarmed_locked(struct ward__here *here, struct ward__slot *slot, int64_t now_ns)
 {
     switch ((enum ward__phase)ward__load(&slot->phase)) {
-    case WARD__FREE: return;
+    case WARD__FREE:
+    case WARD__DEGRADED: return;
     case WARD__BETWEEN: ward__start_locked(here, slot); return;
     case WARD__START:
     case WARD__LIVE:
@@ -535,7 +560,7 @@ static bool over(
 
     ward__tree_lock(node);
     judge_itself(slot, outcome);
-    if (bare && is_leaf(slot, parent) && end_of(slot) != WARD__END_FAILED) {
+    if (bare && is_leaf(slot, parent) && end_by_reason(slot) != WARD__END_FAILED) {
         ward__actor_leave_locked(here, slot);
         if (parent->children == 0) childless(here, parent);
         inc = slot->inc;
@@ -636,7 +661,9 @@ void ward_close_mail(ward_self *self, ward_ref whom)
     slot = ward__resolve(here.node, whom);
     if (slot && slot->kind != WARD__SUPERVISOR && slot->kind != WARD__ROOT) {
         ward__tree_lock(here.node);
-        if (ward__life(slot) == whom.life) {
+        if (ward__life(slot) == whom.life && ward__load(&slot->phase) == WARD__DEGRADED) {
+            cancel_child(&here, slot); /* nothing is left to be handled */
+        } else if (ward__life(slot) == whom.life) {
             if (ward__mailbox_close(&slot->box, whom.life)) ward__schedule(&here, slot);
             ward__evict(&here, slot, WARD_ECLOSED);
         }

@@ -217,6 +217,11 @@ void ward__alarmed_locked(struct ward__here *here, struct ward__slot *slot, int6
 /* The worst case of stopping an actor with all below it. */
 int64_t ward__stop_bound_locked(const ward_node *node, const struct ward__slot *slot);
 
+/* -- degraded actors (degrade.c) --------------------------------------------------------------- */
+
+/* An incarnation is over, and its supervisor parks it: nobody starts it again but ward_revive. */
+void ward__degrade_locked(struct ward__here *here, struct ward__slot *slot);
+
 /* -- cold timers (alarm.c) --------------------------------------------------------------------- */
 
 /* Room for it, so that setting it cannot fail. */
@@ -238,6 +243,8 @@ void ward__tick_locked(struct ward__here *here, struct ward__alarm *alarm);
 
 /* Tells who watches; final: also those who join. */
 void ward__watches_tell_locked(struct ward__here *here, struct ward__slot *slot, bool final);
+/* Tells who monitors one that is degraded now; who joins it waits on. */
+void ward__watches_degraded_locked(struct ward__here *here, struct ward__slot *slot);
 void ward__watches_forget_locked(struct ward__here *here, struct ward__inc *inc);
 bool ward__monitors_locked(const struct ward__slot *watcher, const struct ward__slot *whom);
 /* For who is no actor: `tell` and `whom` are set. It may be told at once. */
@@ -295,6 +302,8 @@ void ward__clock_close(ward_node *node);
 void ward__clock_ring(ward_node *node);
 /* What the clock thread does at a time; returns when it wants to be called next. */
 int64_t ward__clock_step(ward_node *node, int64_t now_ns);
+/* Whether a supervisor, or the node, has more zombies than it puts up with. */
+bool ward__zombies_over_locked(const ward_node *node, const struct ward__slot *parent);
 /* Revokes the turn an actor is in. False: it is in none now. Tree lock. */
 bool ward__quarantine_locked(struct ward__here *here, struct ward__slot *slot, int64_t now_ns);
 /* A quarantined turn came back, on its own thread: its memory goes. */

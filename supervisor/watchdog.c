@@ -143,16 +143,24 @@ static void detach(
     ward__add(&ward__counts(ward__load(&slot->spec))->reaped, 1);
 }
 
-/* Over its limit of zombies a supervisor gives up, and its own judges. */
-static void count_zombies(struct ward__here *here, struct ward__slot *parent)
+bool ward__zombies_over_locked(const ward_node *node, const struct ward__slot *parent)
+{
+    const struct ward__supervisor *sup = parent->supervisor;
+
+    return sup && !node->tree->closing &&
+           (sup->zombies > ward__load(&parent->spec)->zombies_max ||
+               node->zombies > node->opts.zombies_max);
+}
+
+/* Over its limit of zombies a supervisor gives up, and its own judges; but a child that may be
+ * degraded is. */
+static void count_zombies(
+    struct ward__here *here, struct ward__slot *parent, const struct ward__spec *spec)
 {
     struct ward__supervisor *sup = parent->supervisor;
     ward_node *node = here->node;
 
-    if (!sup || node->tree->closing) return;
-    if (sup->zombies <= ward__load(&parent->spec)->zombies_max &&
-        node->zombies <= node->opts.zombies_max)
-        return;
+    if (!ward__zombies_over_locked(node, parent) || spec->at_limit == WARD_DEGRADE) return;
     ward__plan_event(&sup->plan, WARD__EV_FAIL, 0, WARD__END_FAILED, ward__clock_ns(node));
     if (ward__load(&parent->spec)->strategy == WARD_DYNAMIC)
         ward__cancel_children_locked(here, parent);
@@ -165,6 +173,7 @@ static void quarantine(
     ward_node *node = here->node;
     struct ward__slot *parent = ward__slot(node, ward__load(&slot->parent));
     ward_ref who = ward__ref(node, parent);
+    const struct ward__spec *spec = ward__load(&slot->spec);
     char what[WARD__PATH_MAX / 2];
 
     ward__late_what(thread, what, sizeof what);
@@ -183,7 +192,7 @@ static void quarantine(
         ward__store_seq(&slot->phase, WARD__FINISH);
         ward__finished_locked(here, slot);
     }
-    if (ward__life(parent) == who.life) count_zombies(here, parent);
+    if (ward__life(parent) == who.life) count_zombies(here, parent, spec);
 }
 
 /* Revokes the turn; its worker, if it still has one, gets another thread. */

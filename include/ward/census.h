@@ -19,6 +19,7 @@ typedef enum ward_state_of {
     WARD_WAITING,    /* see wait, wait_site */
     WARD_STOPPING,   /* was cancelled, or its children are being stopped */
     WARD_BACKING_OFF,/* between two incarnations */
+    WARD_DEGRADED,   /* over its limit of restarts; until ward_revive */
     WARD_ZOMBIE      /* quarantined; its turn has not returned */
 } ward_state_of;
 

@@ -101,7 +101,7 @@ typedef enum ward_status {
     WARD_ECANCELED = -7,  /* this actor was asked to stop: tidy up and return */
     WARD_EABANDONED = -8, /* the asker of the message in hand left: go on with the next one */
     WARD_ENOREPLY = -9,   /* the question was dropped unanswered, or who had it failed */
-    WARD_EUNAVAIL = -10,  /* yours to refuse with: not now, ask again later */
+    WARD_EUNAVAIL = -10,  /* not now (degraded, or what a callee said): ask again later */
     WARD_EDEADLK = -11,   /* this wait could never end: it waits for itself, in a cycle of waits */
     WARD_EFENCED = -12,   /* this incarnation was quarantined: nothing it does counts any more */
     WARD_ESTATE = -13,    /* not here: for one, waiting inside a handler */
@@ -205,6 +205,7 @@ typedef enum ward_reason {
 } ward_reason;
 typedef enum ward_idle { WARD_IDLE_TELL, WARD_IDLE_FAIL, WARD_IDLE_STOP } ward_idle;
 typedef enum ward_restart { WARD_PERMANENT, WARD_TRANSIENT, WARD_TEMPORARY } ward_restart;
+typedef enum ward_limit { WARD_ESCALATE, WARD_DEGRADE } ward_limit;
 typedef enum ward_strategy {
     WARD_ONE_FOR_ONE,
     WARD_ONE_FOR_ALL,
@@ -255,8 +256,9 @@ struct ward_spec {
     ward_restart restart; /* 0: PERMANENT */
     bool significant;     /* TRANSIENT or TEMPORARY: its end for good, unless somebody cancelled it,
                              ends the supervisor, well or BY_CHILD. 0: the others go on */
-    /* limits on restarts: of this child, and of a supervisor over all its children; beyond them
-       the supervisor fails, and its own supervisor judges */
+    ward_limit at_limit;  /* DEGRADE: parked until ward_revive, its mail refused with EUNAVAIL, the
+                             others go on. 0: ESCALATE, the supervisor fails, its own judges */
+    /* limits on restarts: of this child, and of a supervisor over all its children */
     uint32_t restarts_max;   /* at most 1024, or WARD_UNLIMITED. 0: 5 */
     uint32_t window_ms;      /* 0: 60000 */
     uint32_t backoff_ms;     /* up to this, by chance, doubling with each restart in the window;
@@ -553,11 +555,16 @@ WARD_API void ward_close_mail(ward_self *self, ward_ref whom);
 WARD_CHECKED ward_status ward_join_at(
     ward_self *self, const ward_ref *whom, size_t count, ward_deadline by, const char *at);
 
+/* Starts an actor again that was degraded (.at_limit), its restarts forgotten. Its next incarnation
+ * begins; this does not wait for it. Errors: WARD_EGONE; WARD_ESTATE: it is not degraded. */
+WARD_CHECKED ward_status ward_revive(ward_self *self, ward_ref whom);
+
 typedef struct ward_down {
     ward_ref who;
     ward_reason reason;
     ward_status status;   /* what it returned */
-    bool final;           /* the ref is dead; else it restarts and may be monitored again */
+    bool final;           /* the ref is dead, or degraded (BY_LIMIT, EUNAVAIL); else it restarts and
+                             may be monitored again */
     uint64_t incarnation; /* that ended */
 } ward_down;
 
@@ -580,7 +587,8 @@ typedef enum ward_event_kind {
     WARD_EV_DEAD_LETTER = 128,
     WARD_EV_LINK_UP = 256,
     WARD_EV_LINK_DOWN = 512,
-    WARD_EV_DEADLOCK = 1024   /* its wait was ended, as one of a cycle: `what` */
+    WARD_EV_DEADLOCK = 1024,  /* its wait was ended, as one of a cycle: `what` */
+    WARD_EV_DEGRADED = 2048   /* restarted too often, and parked */
 } ward_event_kind;
 
 struct ward_event {

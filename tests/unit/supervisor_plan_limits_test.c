@@ -187,3 +187,143 @@ Test(supervisor_plan_limits, ends_with_a_significant_dynamic_child)
         tear_down(&f);
     }
 }
+
+/* -- degraded children ------------------------------------------------------------------------- */
+
+static const struct ward__limits two_at_once = { 2, 1000, 0, 100 };
+
+static const char *revived(struct fixture *f, uint32_t k, int64_t now_ns)
+{
+    ward__plan_event(&f->plan, WARD__EV_CHILD_REVIVE, k, WARD__END_NORMAL, now_ns);
+    return wants(f, now_ns);
+}
+
+/* Child k, which fails over its limit of two. */
+static void degrade(struct fixture *f, uint32_t k)
+{
+    f->plan.children[k].at_limit = WARD_DEGRADE;
+    failed(f, k, 1);
+    failed(f, k, 1);
+    says("", failed(f, k, 1));
+    cr_assert_eq(f->plan.children[k].state, WARD__CHILD_DEGRADED);
+}
+
+static void set_up_degraded(struct fixture *f, ward_strategy strategy)
+{
+    set_up(f, strategy, "ppp", &usual, &two_at_once);
+    wants(f, 0);
+    for (uint32_t k = 0; k < 3; k++)
+        up(f, k, 0);
+}
+
+Test(supervisor_plan_limits, parks_a_child_at_its_limit_and_lets_the_others_go_on)
+{
+    struct fixture f;
+    set_up_degraded(&f, WARD_ONE_FOR_ONE);
+    degrade(&f, 1);
+    says("", wants(&f, 5000)); /* time does not bring it back */
+    says("", ended(&f, 1, WARD__END_FAILED, 5000));
+    says("start 0", failed(&f, 0, 5001));
+    says("start 1", revived(&f, 1, 5002));
+    says("", revived(&f, 1, 5003));
+    up(&f, 1, 5004);
+    says("start 1", failed(&f, 1, 5005)); /* it has its two restarts again */
+    says("start 1", failed(&f, 1, 5006));
+    says("", failed(&f, 1, 5007));
+    tear_down(&f);
+}
+
+Test(supervisor_plan_limits, parks_a_child_at_the_limit_of_all_too)
+{
+    struct fixture f;
+    set_up(&f, WARD_ONE_FOR_ONE, "pp", &two_at_once, &usual);
+    f.plan.children[1].at_limit = WARD_DEGRADE;
+    wants(&f, 0);
+    up(&f, 0, 0);
+    up(&f, 1, 0);
+    failed(&f, 0, 1);
+    failed(&f, 1, 1);
+    says("start 0, start 1", wants(&f, 11));
+    says("", failed(&f, 1, 12));
+    cr_assert_eq(f.plan.children[1].state, WARD__CHILD_DEGRADED);
+    says("forget 0, forget 1, end limit", failed(&f, 0, 13)); /* this one escalates */
+    tear_down(&f);
+}
+
+Test(supervisor_plan_limits, starts_the_younger_ones_when_a_first_start_ends_degraded)
+{
+    for (int strategy = WARD_ONE_FOR_ONE; strategy <= WARD_REST_FOR_ONE; strategy++) {
+        struct fixture f;
+        set_up(&f, (ward_strategy)strategy, "pp", &usual, &two_at_once);
+        f.plan.children[0].at_limit = WARD_DEGRADE;
+        says("start 0", wants(&f, 0));
+        says("start 0", failed(&f, 0, 1));
+        says("start 0", failed(&f, 0, 2));
+        says("start 1", failed(&f, 0, 3));
+        says("started", up(&f, 1, 4));
+        tear_down(&f);
+    }
+}
+
+Test(supervisor_plan_limits, leaves_a_degraded_child_out_of_group_restarts)
+{
+    struct fixture f;
+    set_up_degraded(&f, WARD_REST_FOR_ONE);
+    degrade(&f, 2);
+    says("cancel 1", failed(&f, 0, 2));
+    says("start 0", stopped(&f, 1, 3));
+    says("", revived(&f, 2, 4)); /* its turn comes */
+    says("start 1", up(&f, 0, 5));
+    says("start 2", up(&f, 1, 6));
+    says("", up(&f, 2, 7));
+    tear_down(&f);
+}
+
+Test(supervisor_plan_limits, parks_at_once_when_the_caller_knows_of_a_limit)
+{
+    struct fixture f;
+    set_up_degraded(&f, WARD_ONE_FOR_ALL);
+    f.plan.children[1].at_limit = WARD_DEGRADE;
+    says("", ended(&f, 1, WARD__END_OVER, 1));
+    cr_assert_eq(f.plan.children[1].state, WARD__CHILD_DEGRADED);
+    says("forget 0, forget 1, cancel 2", ended(&f, 0, WARD__END_OVER, 2));
+    says("forget 2, end limit", stopped(&f, 2, 3));
+    tear_down(&f);
+}
+
+Test(supervisor_plan_limits, ends_a_degraded_child_for_good_by_cancel_and_by_stop)
+{
+    struct fixture f;
+    set_up_degraded(&f, WARD_ONE_FOR_ONE);
+    degrade(&f, 0);
+    degrade(&f, 1);
+    says("forget 0", cancelled_by_others(&f, 0, 2));
+    says("", revived(&f, 0, 3));
+    says("forget 1, cancel 2", told(&f, WARD__EV_STOP, 4));
+    says("", revived(&f, 1, 5));
+    says("forget 2, end cancel", stopped(&f, 2, 6));
+    tear_down(&f);
+}
+
+Test(supervisor_plan_limits, parks_and_revives_a_dynamic_child)
+{
+    struct fixture f;
+    struct ward__plan_child child;
+    int64_t due = 0;
+    set_up(&f, WARD_DYNAMIC, "", &usual, &usual);
+    wants(&f, 0);
+    cr_assert(ward__plan_child_init(&child, &f.heap, WARD_PERMANENT, &two_at_once));
+    child.at_limit = WARD_DEGRADE;
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(ward__plan_dynamic_ended(&f.plan, &child, WARD__END_FAILED, 1, &due),
+            WARD__VERDICT_RESTART);
+    cr_assert_eq(ward__plan_dynamic_ended(&f.plan, &child, WARD__END_FAILED, 1, &due),
+        WARD__VERDICT_DEGRADE);
+    says("", wants(&f, 2));
+    ward__plan_dynamic_revive(&child);
+    cr_assert_eq(child.state, WARD__CHILD_WAITING);
+    cr_assert_eq(ward__plan_dynamic_ended(&f.plan, &child, WARD__END_FAILED, 3, &due),
+        WARD__VERDICT_RESTART);
+    ward__plan_child_free(&child, &f.heap);
+    tear_down(&f);
+}

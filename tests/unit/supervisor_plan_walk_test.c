@@ -30,6 +30,7 @@ struct step {
 
 struct model_child {
     bool live, up, been_up, cancelled, doomed, final, over, forgotten;
+    bool degraded, revived; /* revived: and not started yet */
     int64_t due_ns;
 };
 
@@ -66,6 +67,7 @@ struct setting {
     ward_restart kinds[CHILDREN];
     bool running; /* starts from all up */
     bool significant; /* all that may be */
+    bool degrade; /* all, at their limit */
     bool piecemeal; /* events may come between any two actions */
 };
 
@@ -83,12 +85,13 @@ struct walk {
 
 static void print_step(struct step step)
 {
-    static const char *const names[] = { "started", "ended", "cancelled by others", "timer", "stop",
-        "fail", "pause", "early timer", "next" };
-    static const char *const ends[] = { "normal", "failed", "cancelled", "abandoned", "final" };
+    static const char *const names[] = { "started", "ended", "cancelled by others", "revived",
+        "timer", "stop", "fail", "pause", "early timer", "next" };
+    static const char *const ends[] = { "normal", "failed", "cancelled", "abandoned", "final",
+        "over" };
 
     fprintf(stderr, "  %s", names[step.event]);
-    if (step.event <= WARD__EV_CHILD_CANCEL) fprintf(stderr, " %u", (unsigned)step.child);
+    if (step.event <= WARD__EV_CHILD_REVIVE) fprintf(stderr, " %u", (unsigned)step.child);
     if (step.event == WARD__EV_CHILD_ENDED) fprintf(stderr, " %s", ends[step.end]);
     fprintf(stderr, "\n");
 }
@@ -157,6 +160,30 @@ static void drop_old_failures(struct model *m)
     m->failures_count = kept;
 }
 
+/* It is not counted: nobody restarts it. */
+static void model_over_limit(struct walk *walk, struct world *w, uint32_t k)
+{
+    struct model *m = &w->model;
+
+    if (walk->setting.degrade) {
+        m->child[k].degraded = m->child[k].been_up = true;
+        return;
+    }
+    m->gave_up = true;
+    m->reason = WARD_BY_LIMIT;
+    model_close(m, walk->setting.count);
+}
+
+static void model_revive(struct model *m, uint32_t k)
+{
+    if (!m->child[k].degraded) return;
+    m->child[k].degraded = false;
+    m->child[k].revived = true;
+    m->child[k].due_ns = 0;
+    for (uint32_t i = 0; i < m->failures_count; i++)
+        if (m->failures[i].child == k) m->failures[i].child = CHILDREN + 1; /* all but its own */
+}
+
 static void model_restart(struct walk *walk, struct world *w, uint32_t k, enum ward__end end)
 {
     struct model *m = &w->model;
@@ -170,9 +197,9 @@ static void model_restart(struct walk *walk, struct world *w, uint32_t k, enum w
     }
     of_child = recent_failures(m, k);
     if (of_child > CHILD_MAX || recent_failures(m, CHILDREN) > ALL_MAX) {
-        m->gave_up = true;
-        m->reason = WARD_BY_LIMIT;
-        model_close(m, count);
+        if (end != WARD__END_ABANDONED)
+            memset(&m->failures[--m->failures_count], 0, sizeof m->failures[0]);
+        model_over_limit(walk, w, k);
         return;
     }
     for (uint32_t i = 1; i < of_child; i++)
@@ -198,11 +225,14 @@ static void model_ended(struct walk *walk, struct world *w, uint32_t k, enum war
     child->over = closing(m) || kind == WARD_TEMPORARY || was.final || end == WARD__END_FINAL;
     if (!was.cancelled && end == WARD__END_CANCELLED) child->over = true;
     if (!was.cancelled && end == WARD__END_NORMAL && kind == WARD_TRANSIENT) child->over = true;
-    if (!child->over && !was.doomed) model_restart(walk, w, k, end);
+    if (!child->over && end == WARD__END_OVER)
+        model_over_limit(walk, w, k);
+    else if (!child->over && !was.doomed)
+        model_restart(walk, w, k, end);
     if (!child->over || closing(m) || !walk->setting.significant || kind == WARD_PERMANENT) return;
     if (was.cancelled || was.final || end == WARD__END_CANCELLED) return;
     m->gave_up = true;
-    m->reason = end == WARD__END_FAILED ? WARD_BY_CHILD : WARD_BY_RETURN;
+    m->reason = end == WARD__END_FAILED || end == WARD__END_OVER ? WARD_BY_CHILD : WARD_BY_RETURN;
 }
 
 static void model_event(struct walk *walk, struct world *w, struct step step)
@@ -219,6 +249,7 @@ static void model_event(struct walk *walk, struct world *w, struct step step)
         child->final = true;
         if (!child->live) child->over = true;
         break;
+    case WARD__EV_CHILD_REVIVE: model_revive(m, step.child); break;
     case WARD__EV_TIMER: m->timer_ns = INT64_MAX; break;
     case WARD__EV_STOP: m->stop = true; break;
     case WARD__EV_FAIL:
@@ -240,16 +271,21 @@ static void check_start(struct walk *walk, struct world *w, uint32_t k)
     expect(!closing(m) && !m->ended, "starts after a stop", k);
     expect(!m->child[k].live, "starts twice", k);
     expect(!m->child[k].over, "starts one that ended for good", k);
+    expect(!m->child[k].degraded, "starts one that is degraded", k);
     expect((alone ? m->child[k].due_ns : m->group_due_ns) <= w->now_ns, "starts too early", k);
     for (uint32_t j = 0; j < walk->setting.count; j++) {
         const struct model_child *other = &m->child[j];
         expect(!other->live || !other->doomed, "starts while a group is being stopped", k);
         if (j < k && alone && !m->child[k].been_up)
             expect(other->been_up || other->over, "starts before its elder came up", k);
-        if (j < k && !alone) expect(other->up || other->over, "starts before its elder", k);
-        if (j > k && !alone) expect(!other->live, "starts while a younger one is live", k);
+        if (j < k && !alone)
+            expect(other->up || other->over || other->degraded, "starts before its elder", k);
+        if (!alone) expect(!other->live || other->up, "starts two at a time", k);
+        if (j > k && !alone && !m->child[k].revived)
+            expect(!other->live, "starts while a younger one is live", k);
     }
     m->child[k].live = true;
+    m->child[k].revived = false;
 }
 
 static void check_cancel(struct walk *walk, struct world *w, uint32_t k)
@@ -335,15 +371,17 @@ static void check_waiting(struct walk *walk, const struct world *w)
     const struct model *m = &w->model;
     bool alone = walk->setting.strategy == WARD_ONE_FOR_ONE;
 
+    for (uint32_t k = 0; k < walk->setting.count; k++)
+        if (!alone && m->child[k].live && !m->child[k].up) return; /* one start at a time */
     for (uint32_t k = 0; k < walk->setting.count; k++) {
         const struct model_child *child = &m->child[k];
         int64_t due_ns = alone ? child->due_ns : m->group_due_ns;
-        if (!child->live && !child->over) {
+        if (!child->live && !child->over && !child->degraded) {
             expect(due_ns > w->now_ns, "does not start one that is due", k);
             expect(m->timer_ns > w->now_ns && m->timer_ns <= due_ns, "waits without a timer", k);
         }
         /* The others are behind this one. */
-        if (!alone && !child->up && !child->over) return;
+        if (!alone && !child->up && !child->over && !child->degraded) return;
         if (alone && !child->been_up && !child->over) {
             for (uint32_t j = k + 1; j < walk->setting.count; j++)
                 expect(!m->child[j].been_up, "was too early", j);
@@ -460,9 +498,10 @@ static void key_child(struct key *key, const struct world *w, uint32_t k, int64_
     const struct model_child *m = &w->model.child[k];
 
     key->states[k] = (uint8_t)w->child[k].state;
-    key->flags[k] = (uint16_t)(w->child[k].final + 2 * w->child[k].forget + 4 * m->over +
-                               8 * m->forgotten + 16 * m->live + 32 * m->up + 64 * m->been_up +
-                               128 * m->cancelled + 256 * m->doomed + 512 * m->final);
+    key->flags[k] =
+        (uint16_t)(w->child[k].final + 2 * w->child[k].forget + 4 * m->over + 8 * m->forgotten +
+                   16 * m->live + 32 * m->up + 64 * m->been_up + 128 * m->cancelled +
+                   256 * m->doomed + 512 * m->final + 1024 * m->degraded + 2048 * m->revived);
     key->due[k] = ahead(w->child[k].due_ns, w->now_ns);
     key->model_due[k] = ahead(m->due_ns, w->now_ns);
     key_ages(key->ages[k], &w->child[k].restarts, clock_ns);
@@ -491,8 +530,8 @@ static struct key key_of(const struct walk *walk, const struct world *w)
     key.model_group_due = ahead(m->group_due_ns, w->now_ns);
     key.model_timer = ahead(m->timer_ns, w->now_ns);
     for (uint32_t i = 0; i < m->failures_count; i++)
-        key.failures[i] =
-            (int16_t)((m->clock_ns - m->failures[i].at_ns) * CHILDREN + m->failures[i].child + 1);
+        key.failures[i] = (int16_t)((m->clock_ns - m->failures[i].at_ns) * (CHILDREN + 2) +
+                                    m->failures[i].child + 1);
     return key;
 }
 
@@ -575,8 +614,10 @@ static void try_step(struct walk *walk, struct step step)
 static void expand(struct walk *walk)
 {
     for (uint8_t event = 0; event < EV_COUNT; event++) {
-        uint8_t children = event <= WARD__EV_CHILD_CANCEL ? (uint8_t)walk->setting.count : 1;
-        uint8_t ends = event == WARD__EV_CHILD_ENDED ? WARD__END_FINAL + 1 : 1;
+        uint8_t children = event <= WARD__EV_CHILD_REVIVE ? (uint8_t)walk->setting.count : 1;
+        uint8_t last = walk->setting.degrade ? WARD__END_OVER : WARD__END_FINAL;
+        uint8_t ends = event == WARD__EV_CHILD_ENDED ? last + 1 : 1;
+        if (event == WARD__EV_CHILD_REVIVE && !walk->setting.degrade) continue;
         for (uint8_t child = 0; child < children; child++)
             for (uint8_t end = 0; end < ends; end++)
                 try_step(walk, (struct step){ event, child, end });
@@ -599,6 +640,7 @@ static void set_up(struct walk *walk, struct world *w)
         child.backoff_ns = BACKOFF * (k + 1);
         cr_assert(ward__plan_child_init(&made.children[k], &heap, s->kinds[k], &child));
         w->child[k] = made.children[k];
+        w->child[k].at_limit = s->degrade ? WARD_DEGRADE : WARD_ESCALATE;
         w->child[k].significant = s->significant && s->kinds[k] != WARD_PERMANENT;
     }
     ward__plan_free(&made, &heap);
@@ -658,8 +700,12 @@ static void walk_strategy(ward_strategy strategy)
         { .count = 2, .depth = 9, .piecemeal = true },
         { .count = 3, .depth = 6 },
         { .count = 3, .depth = 6, .running = true },
-        { .count = 2, .depth = 8, .significant = true },
+        { .count = 2, .depth = 7, .significant = true },
         { .count = 3, .depth = 5, .running = true, .significant = true },
+        { .count = 1, .depth = 10, .degrade = true },
+        { .count = 2, .depth = 6, .degrade = true },
+        { .count = 2, .depth = 7, .piecemeal = true, .degrade = true },
+        { .count = 3, .depth = 4, .running = true, .degrade = true },
     };
 
     for (size_t i = 0; i < WARD_COUNT(settings); i++) {
