@@ -47,7 +47,8 @@ enum ward__phase {
 enum {
     WARD__SIG_CANCEL = 1, /* sticky: it must stop */
     WARD__SIG_QUEUE = 2, /* there are records in the incarnation's queue */
-    WARD__SIG_TIME = 4 /* its deadline passed */
+    WARD__SIG_TIME = 4, /* its deadline passed */
+    WARD__SIG_AGAIN = 8 /* a message is to be handed out again, before all others */
 };
 
 /* What became of messages, apart from "handled", which is the remainder. */
@@ -95,7 +96,7 @@ struct ward__spec {
     int64_t idle_ns, start_ns, stop_ns, stuck_ns; /* INT64_MAX: never */
     int64_t bound_ns; /* of a stop, with all that it is known to have below it */
     int64_t window_ns, backoff_ns, backoff_max_ns;
-    uint32_t mailbox_max, restarts_max, children_max, zombies_max, site_max;
+    uint32_t mailbox_max, restarts_max, children_max, zombies_max, site_max, redeliver;
     enum ward__kind kind;
     ward_idle on_idle;
     ward_restart restart;
@@ -237,6 +238,7 @@ struct ward__slot {
     uint16_t looked; /* by the search for deadlocks; tree lock */
     /* The owner's. */
     struct ward__inc *inc;
+    uint32_t again; /* a message that is to be handed out again: see again.c. 0: none */
     struct ward__fiber *fiber;
     struct ward__thread *thread; /* of a thread actor; under threads_lock, for who wakes it */
     _Atomic(struct ward__request *) requests; /* that are open; the mailbox's stripe */

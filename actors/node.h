@@ -540,9 +540,24 @@ struct ward__inc *ward__inc_new(struct ward__here *here, const struct ward__spec
 struct ward__inc *ward__inc_of(ward_self *self); /* NULL: no memory */
 /* ward_alloc, within a call: what a wait holds must go with the incarnation if it never ends. */
 void *ward__resize(ward_self *self, struct ward__here *here, void *old, size_t bytes);
+/* Frees a taken message that is not lent; an asker gets `status`. */
+void ward__discard(struct ward__here *here, struct ward__slot *slot, struct ward_msg *mail,
+    enum ward__fate fate, ward_status status);
+/* Lends a message; false: it is a question that nobody waits for, and was discarded. */
+bool ward__lend(struct ward__here *here, ward_self *self, struct ward_msg *mail);
 /* Empties a mailbox whose owner is the caller; each message gets the fate. */
 void ward__drain(struct ward__here *here, struct ward__slot *slot, enum ward__fate fate,
     ward_status status, uint32_t until_count);
+
+/* -- messages that come again (again.c) -------------------------------------------------------- */
+
+/* The reader failed: its message in hand is put aside for the next incarnation, or was poison, or
+ * is in doubt and ends here. */
+void ward__hand_failed(struct ward__here *here, ward_self *self);
+/* Hands out what was put aside. False: nobody waits for its answer any more. */
+bool ward__again_take(struct ward__here *here, ward_self *self);
+/* It will not be handed out: the life ends, or is degraded. */
+void ward__again_drop(struct ward__here *here, struct ward__slot *slot);
 
 /* -- waiting (wait.c) -------------------------------------------------------------------------- */
 

@@ -68,8 +68,7 @@ void ward__kept_end(struct ward__slot *slot, bool in_doubt)
     ward__mailbox_publish(&slot->box);
 }
 
-/* Frees a taken message that is not to be lent; an asker gets `status`. */
-static void discard(struct ward__here *here, struct ward__slot *slot, struct ward_msg *mail,
+void ward__discard(struct ward__here *here, struct ward__slot *slot, struct ward_msg *mail,
     enum ward__fate fate, ward_status status)
 {
     if (ward__asks(mail)) {
@@ -93,15 +92,13 @@ void ward__drain(struct ward__here *here, struct ward__slot *slot, enum ward__fa
     while ((uint32_t)ward__load(&slot->box.taken) % (WARD__COUNT_MASK + 1) != until_count) {
         uint32_t index = ward__mailbox_take(&slot->box, pool, here->magazines, &missing);
         if (!index && !missing) break;
-        if (index) discard(here, slot, ward__mail(pool, index), fate, status);
+        if (index) ward__discard(here, slot, ward__mail(pool, index), fate, status);
     }
 }
 
-/* Lends a message; false: it is a question that nobody waits for. */
-static bool lend(struct ward__here *here, ward_self *self, uint32_t index)
+bool ward__lend(struct ward__here *here, ward_self *self, struct ward_msg *mail)
 {
     struct ward__slot *slot = self->slot;
-    struct ward_msg *mail = ward__mail(&here->node->pool, index);
     int64_t deadline;
 
     if (ward__asks(mail)) {
@@ -112,7 +109,7 @@ static bool lend(struct ward__here *here, ward_self *self, uint32_t index)
         if (!ward__asker_waits(here->node, token, &deadline)) {
             ward__store_seq(&slot->question_cell, 0);
             ward__mail_set(mail, 0, WARD__MAIL_ASK);
-            discard(here, slot, mail, WARD__EXPIRED, WARD_ETIMEDOUT);
+            ward__discard(here, slot, mail, WARD__EXPIRED, WARD_ETIMEDOUT);
             return false;
         }
     }
@@ -190,8 +187,8 @@ static enum ward__next taken(
         ward__serve(here, slot);
     if (index) {
         if (ward__unlikely(mail->stamp != (uint32_t)self->life))
-            discard(here, slot, mail, WARD__DEAD_LETTERED, WARD_EGONE);
-        else if (lend(here, self, index))
+            ward__discard(here, slot, mail, WARD__DEAD_LETTERED, WARD_EGONE);
+        else if (ward__lend(here, self, mail))
             return WARD__NEXT_MAIL;
         return WARD__NEXT_AGAIN;
     }
@@ -220,6 +217,10 @@ enum ward__next ward__next(struct ward__here *here, ward_self *self)
             struct ward__signal *signal;
             if ((signals & WARD__SIG_CANCEL) && (!spec->drain_on_stop || self->drained))
                 return WARD__NEXT_CANCELED;
+            if (signals & WARD__SIG_AGAIN) {
+                if (ward__again_take(here, self)) return WARD__NEXT_MAIL;
+                continue;
+            }
             if ((signals & WARD__SIG_QUEUE) && (signal = next_signal(slot)) != NULL) {
                 self->hand = &signal->mail;
                 return WARD__NEXT_MAIL;

@@ -74,7 +74,7 @@ static void over(struct ward__thread *thread, ward_self *self, ward_reason reaso
     struct ward__here here = ward__here_of(thread);
     struct ward__slot *slot = self->slot;
 
-    if (reason == WARD_BY_FAILURE) ward__hand_fate(self, WARD__IN_DOUBT);
+    if (reason == WARD_BY_FAILURE) ward__hand_failed(&here, self);
     ward__hand_end(&here, self, WARD_ENOREPLY);
     ward__answer_end(&here, self);
     struct ward__outcome outcome = { reason, rc };
@@ -456,7 +456,7 @@ void ward__end_thread(struct ward__thread *thread, struct ward__slot *slot, ward
     ward_self *self = &thread->self;
     ward_reason reason = reason_of(slot, rc);
 
-    if (reason == WARD_BY_FAILURE) ward__hand_fate(self, WARD__IN_DOUBT);
+    if (reason == WARD_BY_FAILURE) ward__hand_failed(&here, self);
     ward__hand_end(&here, self, WARD_ENOREPLY);
     ward__answer_end(&here, self);
     struct ward__outcome outcome = { reason, rc };

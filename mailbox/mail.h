@@ -42,7 +42,9 @@ enum ward__mail_bits {
     WARD__MAIL_SIGNAL = 128, /* not from the pool: part of a monitor or timer record */
     WARD__MAIL_KIND = 8, /* shift: the ward_kind, three bits */
     WARD__MAIL_PASSED = 2048, /* its reader passed it on to another node */
-    WARD__MAIL_SLAB = 4096 /* what lies beside is of a slab */
+    WARD__MAIL_SLAB = 4096, /* what lies beside is of a slab */
+    WARD__MAIL_TRIES = 16, /* shift: how often its reader failed with it, and it came again */
+    WARD__TRIES_MAX = 0xffff
 };
 
 /* Who waits for an answer: a slot of this node, a request (actors/request.h) or a call of a link,

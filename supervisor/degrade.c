@@ -19,6 +19,7 @@ void ward__degrade_locked(struct ward__here *here, struct ward__slot *slot)
     (void)ward__mailbox_close(&slot->box, ward__life(slot)); /* a supervisor's always is */
     ward__watches_degraded_locked(here, slot);
     ward__evict(here, slot, WARD_EUNAVAIL);
+    ward__again_drop(here, slot);
     ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EUNAVAIL, UINT32_MAX);
     ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_DEGRADED,
                                 .slot = slot,

@@ -119,6 +119,7 @@ static void reset(struct ward__here *here, struct ward__slot *slot, const struct
     ward__store(&slot->home, (uint16_t)home);
     slot->wheel_worker = (uint16_t)home;
     slot->inc = NULL;
+    slot->again = 0;
     slot->fiber = NULL;
     slot->child = slot->next = slot->prev = slot->children = slot->place = 0;
     slot->reason = WARD_BY_CANCEL; /* should it never run */

@@ -48,6 +48,8 @@ static bool valid(const ward_spec *spec)
     if (spec->strategy > WARD_DYNAMIC || spec->restart > WARD_TEMPORARY) return false;
     if (spec->at_limit > WARD_DEGRADE) return false;
     if (spec->on_idle > WARD_IDLE_STOP) return false;
+    if (spec->redeliver > WARD__TRIES_MAX) return false;
+    if (spec->redeliver && spec->discard_on_restart) return false;
     if (spec->significant && spec->restart == WARD_PERMANENT) return false; /* it never ends */
     if (spec->strategy == WARD_DYNAMIC && spec->children.count > 0) return false;
     if (spec->children.count > 0 && (!spec->children.at || !spec->children.spec_bytes))
@@ -102,6 +104,7 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
     out->children_max = or (spec->children_max, 65536);
     out->zombies_max = or (spec->zombies_max, 8);
     out->site_max = spec->site_max ? spec->site_max : WARD_UNLIMITED;
+    out->redeliver = spec->redeliver;
     out->on_idle = spec->on_idle;
     out->restart = spec->restart;
     out->at_limit = spec->at_limit;

@@ -109,6 +109,10 @@ void ward__start_locked(struct ward__here *here, struct ward__slot *slot)
 
     slot->marks = (struct ward__marks){ .linked = linked, .lenient = lenient };
     (void)ward__and_seq(&slot->signals, 0);
+    if (slot->again) { /* so that it looks, although nothing may be in its mailbox */
+        (void)ward__or_seq(&slot->signals, WARD__SIG_AGAIN);
+        (void)ward__mailbox_signal(&slot->box);
+    }
     ward__store(&slot->wait.deadline, 0); /* of the last one's .idle_ms */
     if (slot->plan_child)
         ((struct ward__plan_child *)slot->plan_child)->state = WARD__CHILD_STARTING;
@@ -279,6 +283,7 @@ void ward__life_over_locked(struct ward__here *here, struct ward__slot *slot)
     ward__mailbox_kill(&slot->box);
     ward__watches_tell_locked(here, slot, true);
     ward__evict(here, slot, WARD_EGONE);
+    ward__again_drop(here, slot);
     ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EGONE, UINT32_MAX);
     if (sup && sup->slots && sup->slots[slot->place] == ward__index(node, slot))
         sup->slots[slot->place] = 0;

@@ -243,6 +243,8 @@ struct ward_spec {
     bool drain_on_stop;      /* handle what is queued when cancelled. 0: it goes to dead letters */
     bool discard_on_restart; /* what is queued goes to dead letters, who asked or was parked gets
                                 WARD_EUNAVAIL. 0: it all waits for the restart */
+    uint32_t redeliver; /* times the message in hand at a failure comes again, first of all, then it
+                           is a dead letter; at most 65535. 0: never, it is in doubt */
     /* time */
     uint32_t idle_ms;   /* without mail. Of handlers. 0: never */
     ward_idle on_idle;  /* 0: TELL, a WARD_IDLE message */
