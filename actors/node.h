@@ -11,8 +11,8 @@
  *     thread:   in_runtime = 1; compiler barrier; hand == 0?  go on, the worker is mine
  *
  * A call that meets an ASK to revoke withdraws it: the actor lives. One that meets TURN_GONE is
- * fenced. One that meets WORKER bits goes on without a worker: message records come from the pool
- * under its lock, and whom it wakes goes through inboxes.
+ * fenced. One that meets WORKER bits goes on without a worker: message records come from the
+ * thread's own magazines, and whom it wakes goes through inboxes.
  *
  * Lock order: tree lock (supervision) -> a mailbox's lock -> everything else, which are leaves.
  * Knows no supervisor and no links: see ward__tree_ops and ward__route.
@@ -456,19 +456,21 @@ static inline bool ward__slices_left(const struct ward__worker *worker, uint32_t
 {
     return (int32_t)(until - worker->slices) > 0;
 }
-/* The same when somebody was made runnable just now and there is nothing to look around for; NULL:
- * ward__next_runnable knows. */
+/* Whether there may be something to do but run whoever is next. */
+static inline bool ward__must_look(const ward_node *node, const struct ward__worker *worker)
+{
+    return !ward__slices_left(worker, worker->look_after) ||
+           ward__load(&node->tick) != worker->tick_seen || ward__load(&worker->inbox) ||
+           (ward__load(&node->hungry) && ward__load(&worker->queued) &&
+               !ward__slices_left(worker, worker->share_after));
+}
+/* ward__next_runnable when somebody was made runnable just now; NULL: it knows. */
 static inline struct ward__slot *ward__next_in(ward_node *node, struct ward__worker *worker)
 {
     uint32_t index = ward__load(&worker->last_in);
 
-    if (!index || !ward__slices_left(worker, worker->look_after)) return NULL;
-    if (ward__load(&node->tick) != worker->tick_seen || ward__load(&worker->inbox)) return NULL;
-    if (ward__load(&worker->queued)) {
-        if (ward__load(&node->hungry) && !ward__slices_left(worker, worker->share_after))
-            return NULL;
-        if (worker->last_in_row++ >= WARD__LAST_IN_ROW) return NULL;
-    }
+    if (!index || ward__must_look(node, worker)) return NULL;
+    if (ward__load(&worker->queued) && worker->last_in_row++ >= WARD__LAST_IN_ROW) return NULL;
     worker->slices++;
     ward__store(&worker->last_in, 0);
     return ward__slot(node, index);

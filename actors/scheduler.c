@@ -201,9 +201,8 @@ static struct ward__slot *pop(ward_node *node, struct ward__worker *worker)
     }
     worker->last_in_row = 0;
     index = worker->head;
-    if (worker->fresh && (!index || worker->fresh_row < FRESH_ROW)) {
+    if (worker->fresh && (!index || worker->fresh_row < FRESH_ROW))
         return from_fresh(node, worker, ++worker->fresh_row % FRESH_ROW != 0);
-    }
     if (!index) return NULL;
     if (worker->fresh_row >= FRESH_ROW && ++worker->queue_row >= QUEUE_ROW)
         worker->fresh_row = worker->queue_row = 0;
@@ -329,6 +328,7 @@ static void sleep_until_work(ward_node *node, struct ward__worker *worker)
     }
     (void)ward__and_seq(&node->hungry, ~bit(worker));
     worker->now_ns = ward__now_ns();
+    worker->look_after = worker->slices; /* a timer may be why it woke */
 }
 
 struct ward__slot *ward__next_runnable(struct ward__thread *thread)
@@ -338,7 +338,7 @@ struct ward__slot *ward__next_runnable(struct ward__thread *thread)
         struct ward__slot *slot;
         if (!here.worker || ward__load_acq(&here.node->closing)) return NULL;
         here.worker->slices++;
-        look_around(&here, here.worker);
+        if (ward__must_look(here.node, here.worker)) look_around(&here, here.worker);
         slot = pop(here.node, here.worker);
         if (slot && ward__load(&here.node->holding) && ward__hold(here.node, slot)) continue;
         if (slot) return slot;

@@ -23,7 +23,7 @@ void ward__thread_init(ward_node *node, struct ward__thread *thread, enum ward__
     thread->kind = kind;
     thread->odd = kind >= WARD__RUNS_HOST || node->sim || !node->asymmetric;
     thread->id = pthread_self(); /* of a host's; the others get theirs with their thread */
-    thread->magazines = kind == WARD__RUNS_NONE || kind == WARD__RUNS_WORKER ? NULL : &thread->own;
+    thread->magazines = kind == WARD__RUNS_NONE ? NULL : &thread->own;
     thread->self.node = node;
     thread->self.thread = thread;
     ward__store(&thread->in_runtime, 1);
@@ -180,7 +180,7 @@ static bool settle(struct ward__thread *thread)
         if (!ward__cas(&thread->hand, &hand, 0)) continue;
         if (hand & WARD__WORKER_GONE) {
             thread->worker = NULL;
-            thread->magazines = NULL;
+            thread->magazines = &thread->own;
         }
         return false;
     }
@@ -214,7 +214,7 @@ bool ward__enter_slow(ward_self *self, struct ward__here *here)
         return false;
     }
     here->worker = hand ? NULL : thread->worker;
-    here->magazines = hand && thread->kind == WARD__RUNS_WORKER ? NULL : thread->magazines;
+    here->magazines = hand ? &thread->own : thread->magazines;
     return true;
 }
 
@@ -231,7 +231,7 @@ void ward__zombie_end(struct ward__thread *thread)
     node->ops->returned(&(struct ward__here){ node, NULL, NULL }, thread);
     if (thread->kind == WARD__RUNS_WORKER) {
         thread->worker = NULL;
-        thread->magazines = NULL;
+        thread->magazines = &thread->own;
     }
     thread->lost = thread->kind == WARD__RUNS_POOL;
     ward__store_rel(&thread->turn, ward__load(&thread->turn) + 1);
@@ -258,6 +258,7 @@ void ward__asleep(ward_node *node)
 
 static void take_worker(struct ward__thread *thread, struct ward__worker *worker)
 {
+    ward__magazines_flush(&thread->node->pool, &thread->own);
     thread->worker = worker;
     thread->magazines = &worker->magazines;
     ward__store_rel(&worker->thread, thread);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { IDLE_MS = 60000, SETTLE_MS = 300, TREE_WIDTH = 10 };
+enum { IDLE_MS = 60000, SETTLE_MS = 300, TREE_WIDTH = 10, LONG_LOOP = 64 };
 
 static struct bench_args *args;
 static ward_ref main_actor;
@@ -51,6 +51,8 @@ static ward_status fork_and_wait(ward_self *self)
     for (int64_t i = 0; i < args->count[0]; i++) {
         ward_ref child = bench_spawn(self, args, once, once_body, (ward_spec){ 0 });
         bench_ok(ward_send(self, child, &BENCH_NUMBER, &i), "send");
+        /* Neither waits, and a body that never does keeps its worker to itself. */
+        if (i % LONG_LOOP == 0) bench_ok(ward_checkpoint(self), "checkpoint");
     }
     /* Its children end with it. */
     return ward_receive(self, &msg, WARD_FOREVER) == WARD_ECANCELED ? WARD_OK : WARD_EFAIL;

@@ -116,6 +116,8 @@ void ward__alarm_end_locked(ward_node *node, struct ward__alarm *alarm)
     node->tree->alarms_wanted--;
 }
 
+/* What was cleared or moved is found when its old time comes, and not before: a million actors that
+ * are cancelled and end at once must not be taken out one by one. */
 struct ward__alarm *ward__alarm_due_locked(ward_node *node, int64_t now_ns, int64_t *next_ns)
 {
     struct ward__tree *tree = node->tree;
@@ -123,14 +125,15 @@ struct ward__alarm *ward__alarm_due_locked(ward_node *node, int64_t now_ns, int6
     *next_ns = INT64_MAX;
     while (tree->alarms_count) {
         struct ward__alarm *alarm = tree->alarms[1].alarm;
+        if (tree->alarms[1].at_ns > now_ns) {
+            *next_ns = tree->alarms[1].at_ns;
+            return NULL;
+        }
         if (alarm->at_ns == INT64_MAX) { /* cleared since */
             take_out(tree, alarm);
         } else if (alarm->at_ns > tree->alarms[1].at_ns) { /* moved since */
             tree->alarms[1].at_ns = alarm->at_ns;
             sink(tree, 1);
-        } else if (alarm->at_ns > now_ns) {
-            *next_ns = alarm->at_ns;
-            return NULL;
         } else {
             take_out(tree, alarm);
             return alarm;
