@@ -32,7 +32,7 @@ static ward_status offer(struct ward__here *here, ward_self *self, struct ward__
     *parked = false;
     while ((rc = ward__deliver(here, target, request->to.life, mail)) == WARD_EFULL) {
         enum ward__pushed pushed;
-        if (request->until_ns <= ward__clock_ns(here->node)) return WARD_ETIMEDOUT;
+        if (ward__passed(here, request->until_ns)) return WARD_ETIMEDOUT;
         pushed = ward__mailbox_park(&target->box, request->to.life, wait);
         if (pushed == WARD__PUSHED) continue; /* there is room by now */
         if (pushed != WARD__PUSH_FULL) {
@@ -91,7 +91,7 @@ static ward_status wait_local(struct ward__here *here, ward_self *self, struct w
     rc = ward__mail_make(
         here, &wait->parcel, request->type, request->value, request->asks ? &token : NULL);
     if (rc) return rc;
-    if (!request->asks) { /* the usual case: there is room */
+    if (!request->asks) { /* there may be room by now */
         rc = ward__deliver(here, target, request->to.life, wait->parcel);
         if (own && rc == WARD_EFULL) { /* only it could make room; but others may be first */
             ward__serve(here, slot);
@@ -184,15 +184,31 @@ static ward_status wait_for(
     if (!request->type) return WARD_EINVAL;
     request->until_ns = ward__wait_until(self, by);
     if (!target && (request->to.node == 0 || request->to.node == here->node->id)) return WARD_EGONE;
-    if (request->asks && request->until_ns <= ward__clock_ns(here->node)) return WARD_ETIMEDOUT;
+    if (request->asks && ward__passed(here, request->until_ns)) return WARD_ETIMEDOUT;
     return target ? wait_local(here, self, target, request) : wait_remote(here, self, request);
+}
+
+/* The usual case of a send that may wait: nobody told it to stop, no question is in hand, and there
+ * is room. WARD_EFULL: not so, or there is none. */
+static ward_status send_at_once(
+    struct ward__here *here, ward_self *self, ward_ref to, const ward_type *type, const void *value)
+{
+    struct ward__slot *target = ward__resolve(here->node, to), *slot = self->slot;
+    ward_status rc;
+
+    if (!target || target == slot || ward__load(&slot->question_cell) ||
+        (ward__load_acq(&slot->signals) & WARD__SIG_CANCEL))
+        return WARD_EFULL;
+    rc = ward__send_local(here, target, to.life, type, value);
+    if (!rc) ward__spend(here, self);
+    return rc;
 }
 
 /* NOLINTNEXTLINE(readability-function-size): what a public wait needs */
 ward_status ward_send_by_at(ward_self *self, ward_ref to, const ward_type *type, const void *value,
     ward_deadline by, const char *at)
 {
-    struct request request = { .to = to, .type = type, .value = value, .at = at };
+    struct request request;
     struct ward__here here;
     ward_status rc;
 
@@ -201,7 +217,11 @@ ward_status ward_send_by_at(ward_self *self, ward_ref to, const ward_type *type,
         return rc == WARD_EFULL ? WARD_ESTATE : rc;
     }
     if (!ward__enter(self, &here)) return WARD_EFENCED;
-    rc = wait_for(&here, self, &request, by);
+    rc = send_at_once(&here, self, to, type, value);
+    if (rc == WARD_EFULL) {
+        request = (struct request){ .to = to, .type = type, .value = value, .at = at };
+        rc = wait_for(&here, self, &request, by);
+    }
     ward__waited(&here, self);
     ward__leave(self);
     return rc;

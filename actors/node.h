@@ -619,6 +619,17 @@ static inline int64_t ward__wheel_next_ns(const struct ward__worker *worker)
 int64_t ward__clock_ns(const ward_node *node); /* virtual when simulated */
 uint64_t ward__clock_tick(const ward_node *node, int64_t ns); /* ms since open, rounded up */
 uint64_t ward__chance(const ward_node *node); /* from the seed when simulated */
+/* Whether a deadline is at or before now. One that is a second away is not looked up. */
+static inline bool ward__passed(const struct ward__here *here, int64_t until_ns)
+{
+    const struct ward__worker *worker = here->worker;
+
+    if (until_ns == INT64_MAX) return false;
+    if (worker && worker->tick_seen == ward__load(&here->node->tick) &&
+        until_ns > worker->now_ns + WARD__NS_S)
+        return false;
+    return until_ns <= ward__clock_ns(here->node);
+}
 /* When this worker last looked, if that was in this tick: for what is only shown. A turn may have
  * run for seconds since. */
 static inline int64_t ward__about_now_ns(const struct ward__here *here)
@@ -644,6 +655,9 @@ static inline size_t ward__mail_weight(struct ward_msg *mail)
     if (ward__likely(!(ward__mail_bits(mail) & (WARD__MAIL_BESIDE | WARD__MAIL_BLOBS)))) return 0;
     return ward__mail_weight_slow(mail);
 }
+/* ward_send to a slot of this node. */
+ward_status ward__send_local(struct ward__here *here, struct ward__slot *slot, uint64_t life,
+    const ward_type *type, const void *value);
 /* Delivers a record to a slot; on failure it is still the caller's. */
 ward_status ward__deliver(
     struct ward__here *here, struct ward__slot *slot, uint64_t life, uint32_t index);

@@ -294,7 +294,7 @@ static ward_status wait_for_mail(
     struct ward__wait *wait = &slot->wait;
     bool thread = slot->kind == WARD__THREAD || slot->kind == WARD__ATTACHED;
 
-    if (until_ns <= ward__clock_ns(here->node)) return WARD_ETIMEDOUT;
+    if (ward__passed(here, until_ns)) return WARD_ETIMEDOUT;
     if (until_ns == INT64_MAX && ward__load(&slot->box.kept) >= ward__load(&slot->box.bound))
         return WARD_EDEADLK;
     ward__store(&slot->wait_what, "receive");

@@ -108,6 +108,24 @@ ward_status ward__deliver(
     return deliver(here, slot, life, index);
 }
 
+static WARD__INLINE ward_status send_local(struct ward__here *here, struct ward__slot *slot,
+    uint64_t life, const ward_type *type, const void *value)
+{
+    uint32_t mail;
+    ward_status rc = make(here, &mail, type, value, NULL);
+
+    if (ward__unlikely(rc)) return rc;
+    rc = deliver(here, slot, life, mail);
+    if (ward__unlikely(rc)) ward__mail_free(here, mail);
+    return rc;
+}
+
+ward_status ward__send_local(struct ward__here *here, struct ward__slot *slot, uint64_t life,
+    const ward_type *type, const void *value)
+{
+    return send_local(here, slot, life, type, value);
+}
+
 static ward_status send_away(
     struct ward__here *here, ward_ref to, const ward_type *type, const void *value)
 {
@@ -121,18 +139,12 @@ ward_status ward_send(ward_self *self, ward_ref to, const ward_type *type, const
 {
     struct ward__here here;
     struct ward__slot *slot;
-    uint32_t mail;
     ward_status rc;
 
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     slot = ward__resolve(here.node, to);
-    if (ward__likely(slot != NULL)) {
-        rc = make(&here, &mail, type, value, NULL);
-        if (!rc && (rc = deliver(&here, slot, to.life, mail)) != WARD_OK)
-            ward__mail_free(&here, mail);
-    } else {
-        rc = send_away(&here, to, type, value);
-    }
+    rc = ward__likely(slot != NULL) ? send_local(&here, slot, to.life, type, value)
+                                    : send_away(&here, to, type, value);
     ward__leave(self);
     return rc;
 }

@@ -11,7 +11,7 @@
 
 #include "base/atomics.h"
 
-enum { WARD__NS_MS = 1000000 };
+enum { WARD__NS_MS = 1000000, WARD__NS_S = 1000000000 };
 
 /* CLOCK_MONOTONIC in ns. */
 int64_t ward__now_ns(void);
