@@ -309,13 +309,17 @@ void ward_refuse(ward_self *self, const ward_msg *question, ward_status why)
     ward__leave(self);
 }
 
-/* Where the asker looks for who holds its question; NULL: it waits no more, or is a peer's. Its
+/* Where the asker looks for who holds its question; NULL: it waits no more. Its
  * cell may be armed for another question by now, and this actor hold that one, too. */
-static _Atomic uint32_t *holder_of(const ward_node *node, struct ward__token token)
+static _Atomic uint32_t *holder_of(ward_node *node, struct ward__token token)
 {
+    struct ward__route *route;
     struct ward__wait *wait;
 
-    if (token.asker >= WARD__REMOTE) return NULL;
+    if (token.asker >= WARD__REMOTE) {
+        route = ward__load_acq(&node->route);
+        return route ? route->holder(route->arg, token) : NULL;
+    }
     if (token.asker >= WARD__REQUEST) return ward__request_holder(node, token);
     wait = &ward__slot(node, token.asker)->wait;
     return ward__load_acq(&wait->cell) == token.cell ? &wait->holder : NULL;

@@ -206,6 +206,8 @@ struct ward__route {
     ward_status (*answer)(void *arg, struct ward__token to, ward_status status, uint32_t mail);
     /* Whether a remote asker still waits, and until when. */
     bool (*waits)(void *arg, struct ward__token who, int64_t *deadline_ns);
+    /* Where it looks for who holds its question, when it leaves; NULL: it waits no more. */
+    _Atomic uint32_t *(*holder)(void *arg, struct ward__token who);
     ward_status (*monitor)(void *arg, struct ward__watch *watch, ward_ref whom);
     void (*demonitor)(void *arg, struct ward__watch *watch);
     void (*cancel)(void *arg, ward_ref whom, bool mail_only);

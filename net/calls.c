@@ -47,11 +47,16 @@ static void put_free_locked(struct ward__net *net, struct ward__call *call)
     net->call_free = index_of(net, call);
 }
 
-/* Whoever works for it finds out; it is in no map any more. */
-static void close_locked(struct ward__net *net, struct ward__call *call)
+/* Whoever works for it finds out; it is in no map any more. Returns who holds it: first closed and
+ * then read, so whoever it is passed on to later sees that it is closed. */
+static uint32_t close_locked(struct ward__net *net, struct ward__call *call)
 {
+    uint32_t holder;
+
     ward__store_seq(&call->cell, ward__load(&call->cell) + 1);
+    holder = ward__load_seq(&call->holder) & ~WARD__MOVING;
     put_free_locked(net, call);
+    return holder;
 }
 
 static ward_status open_locked(struct ward__session *session, uint64_t id, struct ward__call **out)
@@ -83,7 +88,7 @@ ward_status ward__call_open(struct ward__session *session, const struct ward__fr
     pthread_mutex_lock(&net->lock);
     rc = open_locked(session, frame->id, &call);
     if (!rc) {
-        call->holder = frame->slot;
+        ward__store(&call->holder, frame->slot);
         ward__store(&call->deadline_ns, deadline_ns);
         ward__store_seq(&call->cell, ward__load(&call->cell) + 1);
         *token = token_of(net, call);
@@ -103,8 +108,7 @@ bool ward__call_cancel(
     if (entry) {
         struct ward__call *call = ward__entry_of(entry, struct ward__call, entry);
         *token = token_of(net, call);
-        *holder = call->holder;
-        close_locked(net, call);
+        *holder = close_locked(net, call);
     }
     pthread_mutex_unlock(&net->lock);
     return entry != NULL;
@@ -118,7 +122,7 @@ void ward__call_close(struct ward__net *net, struct ward__token token)
     call = find_locked(net, token);
     if (call) {
         (void)ward__map_take(&call->session->calls, call->entry.key);
-        close_locked(net, call);
+        (void)close_locked(net, call);
     }
     pthread_mutex_unlock(&net->lock);
 }
@@ -149,6 +153,13 @@ bool ward__call_waits(struct ward__net *net, struct ward__token token, int64_t *
     return *deadline_ns > ward__clock_ns(net->node);
 }
 
+_Atomic uint32_t *ward__call_holder(struct ward__net *net, struct ward__token token)
+{
+    struct ward__call *call = &net->calls[token.asker & ~WARD__REMOTE];
+
+    return ward__load_acq(&call->cell) == token.cell ? &call->holder : NULL;
+}
+
 void ward__calls_end(struct ward__session *session)
 {
     struct ward__net *net = session->net;
@@ -163,8 +174,7 @@ void ward__calls_end(struct ward__session *session)
         if (entry) {
             struct ward__call *call = ward__entry_of(entry, struct ward__call, entry);
             token = token_of(net, call);
-            holder = call->holder;
-            close_locked(net, call);
+            holder = close_locked(net, call);
         }
         pthread_mutex_unlock(&net->lock);
         if (!entry) break;

@@ -54,10 +54,10 @@ struct ward__home {
 struct ward__call {
     _Atomic uint64_t cell; /* see mailbox/wait.h */
     _Atomic int64_t deadline_ns;
+    _Atomic uint32_t holder; /* slot that holds it; see mailbox/wait.h */
     /* Net lock. */
     struct ward__session *session; /* NULL: it is free */
     struct ward__entry entry; /* of the session's calls, by the peer's id */
-    uint32_t holder; /* slot it was delivered to */
     uint32_t next; /* free one */
 };
 
@@ -247,6 +247,8 @@ void ward__call_close(struct ward__net *net, struct ward__token token);
 /* Who asked, with a reference; NULL: nobody waits. */
 struct ward__session *ward__call_of(struct ward__net *net, struct ward__token token, uint64_t *id);
 bool ward__call_waits(struct ward__net *net, struct ward__token token, int64_t *deadline_ns);
+/* Where it says who holds it; NULL: it is closed. */
+_Atomic uint32_t *ward__call_holder(struct ward__net *net, struct ward__token token);
 
 /* -- what we ask of peers (remote.c, far.c) ---------------------------------------------------- */
 

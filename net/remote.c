@@ -228,6 +228,11 @@ static bool route_waits(void *arg, struct ward__token who, int64_t *deadline_ns)
     return ward__call_waits(arg, who, deadline_ns);
 }
 
+static _Atomic uint32_t *route_holder(void *arg, struct ward__token who)
+{
+    return ward__call_holder(arg, who);
+}
+
 /* -- finds ------------------------------------------------------------------------------------- */
 
 static struct ward__pending *find_new(struct ward__net *net, const char *node, const char *path)
@@ -354,6 +359,7 @@ const struct ward__route ward__net_route = {
     .forget = route_forget,
     .answer = route_answer,
     .waits = route_waits,
+    .holder = route_holder,
     .monitor = ward__far_monitor,
     .demonitor = ward__far_demonitor,
     .cancel = route_cancel,
