@@ -9,9 +9,14 @@
  *     stores "in no wheel" (seq_cst), fences, and reads the deadline once more; who arms stores
  *     the deadline and then reads "in a wheel". When both are the worker's own thread no fence is
  *     needed; else the armer fences.
+ *   - To move one later, it stores the new place (seq_cst) and then reads the deadline once more:
+ *     the armer may have trusted the old place for an earlier one.
  *   - To fire: read the cell (acquire), then the deadline again, and claim only that very cell.
  * The work of one call is bounded. Level l holds ticks that are less than 64^(l+1) away; what is
  * farther waits in the last level and is looked at early, which does no harm.
+ *
+ * Held by tests/models/timer.pml (with a mistake for each of these rules), tests/race/wheel.c and
+ * tests/race/timers.c.
  *
  * The wheel's lock is a leaf but for claiming and waking, which take no locks of ours.
  */
@@ -136,6 +141,22 @@ static uint64_t visit(struct ward__here *here, struct ward__slot *slot, int64_t 
     return ward__clock_tick(here->node, now_ns) + 1;
 }
 
+/* Moves an entry. Meanwhile its actor, on another thread, may have come forward with an earlier
+ * deadline and trusted the old place: the store of the new one (seq_cst), then this look, are the
+ * other half of the pair in ward__wheel_arm. */
+static void link_again(
+    ward_node *node, struct ward__wheel *wheel, struct ward__slot *slot, uint64_t tick)
+{
+    int64_t deadline;
+
+    link_in(node, wheel, slot, tick);
+    deadline = ward__load_seq(&slot->wait.deadline);
+    if (tick <= wheel->now + 1 || deadline == 0 || deadline == INT64_MAX) return;
+    if (ward__clock_tick(node, deadline) >= tick) return;
+    link_out(node, wheel, slot);
+    link_in(node, wheel, slot, ward__clock_tick(node, deadline));
+}
+
 static void visit_all(
     struct ward__here *here, struct ward__wheel *wheel, int level, int64_t now_ns, int *budget)
 {
@@ -153,7 +174,7 @@ static void visit_all(
             continue;
         }
         again = visit(here, slot, now_ns);
-        if (again) link_in(node, wheel, slot, again);
+        if (again) link_again(node, wheel, slot, again);
     }
 }
 
