@@ -42,8 +42,10 @@ static bool seize(
             ward__membarrier();
         else
             ward__fence();
-        if (ward__load_acq(&thread->turn) != turn) break;
+        /* In this order: it may have been on its way out when `hand` was stored, and be in the
+         * user code of the next turn by now. From there it cannot leave unseen. */
         if (ward__load_seq(&thread->in_runtime)) continue;
+        if (ward__load_acq(&thread->turn) != turn) break;
         hand = asked;
         if (ward__cas_seq(&thread->hand, &hand, (asked & ~ask) | gone)) return true;
     }
