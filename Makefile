@@ -2,7 +2,7 @@
 #
 # A thin face over CMake and its presets; `make help` lists what there is.
 .POSIX:
-.PHONY: all help deps test demo asan tsan fuzz check soak bench bench-quick install clean
+.PHONY: all help deps test demo asan tsan fuzz check models soak bench bench-quick install clean
 
 DATA =
 PREFIX = /usr/local
@@ -39,6 +39,9 @@ fuzz: ## each fuzzer for SECONDS=60
 
 check: ## all of CI, the format and the lint, here
 	@tools/check
+
+models: ## all checks of the models with spin; the longest takes minutes and 6 GiB
+	@failed=0; for m in tests/models/*.pml; do tests/models/run.sh $$m all || failed=1; done; exit $$failed
 
 soak: ## race, simulation and unit tests of the release build ROUNDS=20 times, until one fails
 	@tools/test release -L '^(race|sim|unit)$$' --repeat until-fail:$(ROUNDS)
