@@ -25,9 +25,12 @@ enum {
     PREEMPT_ONE_IN = 48,
     PREEMPT_NS = 3000000,
     STUCK_MS = 60000,
+    SILENT_MS = 10000,
+    DELAY_US = 500,
     CHANGE_STEPS = 2000,
     TEXT_BYTES = 256,
 };
+#define QUIET_NS (INT64_C(3600) * 1000000000)
 
 /* A simulated thread. */
 struct ward__actor_thread {
@@ -50,6 +53,8 @@ ward_sim *ward__sim_make(const struct ward__sim_ops *ops, const ward_sim_opts *o
     sim->ops = ops;
     sim->opts = *opts;
     if (!sim->opts.stuck_ms) sim->opts.stuck_ms = STUCK_MS;
+    if (!sim->opts.silent_ms) sim->opts.silent_ms = SILENT_MS;
+    if (!sim->opts.link_delay_us) sim->opts.link_delay_us = DELAY_US;
     if (!sim->opts.change_steps) sim->opts.change_steps = CHANGE_STEPS;
     sim->random = sim->hash = opts->seed;
     sim->now_ns = 1000000000; /* any point that is not 0 */
@@ -60,6 +65,8 @@ ward_sim *ward__sim_make(const struct ward__sim_ops *ops, const ward_sim_opts *o
 void ward__sim_drop(ward_sim *sim)
 {
     ward__assert(!sim->parts);
+    if (sim->links) sim->links_free(sim->links);
+    ward__assert(!sim->events);
     free(sim);
 }
 
@@ -148,6 +155,42 @@ void ward__sim_note(ward_sim *sim, const struct ward__sim *part, const struct wa
     if (sim->opts.on_step) tell(sim, part, slot, what, number);
 }
 
+/* -- events ------------------------------------------------------------------------------------ */
+
+void ward__sim_unset(ward_sim *sim, struct ward__sim_event *event)
+{
+    struct ward__sim_event **at = &sim->events;
+
+    if (!event->set) return;
+    while (*at != event)
+        at = &(*at)->next;
+    *at = event->next;
+    event->set = false;
+}
+
+void ward__sim_at(ward_sim *sim, struct ward__sim_event *event, int64_t at_ns)
+{
+    struct ward__sim_event **at = &sim->events;
+
+    ward__sim_unset(sim, event);
+    while (*at && (*at)->at_ns <= at_ns)
+        at = &(*at)->next;
+    event->at_ns = at_ns;
+    event->next = *at;
+    event->set = true;
+    *at = event;
+}
+
+static bool fire(ward_sim *sim)
+{
+    struct ward__sim_event *event = sim->events;
+
+    if (!event || event->at_ns > sim->now_ns) return false;
+    ward__sim_unset(sim, event);
+    event->fire(event);
+    return true;
+}
+
 /* -- simulated threads ------------------------------------------------------------------------- */
 
 static void thread_main(void *arg)
@@ -193,6 +236,7 @@ static struct ward__actor_thread *idle_thread(struct ward__sim *part)
 static void run(ward_sim *sim, struct ward__actor_thread *thread, struct ward__context *at)
 {
     sim->turns++;
+    sim->acted_ns = sim->now_ns;
     ward__sim_note(sim, thread->thread.node->sim, thread->slot, "runs", 0);
     sim->current = thread;
     ward__switch(&sim->loop, at);
@@ -352,24 +396,36 @@ static void cancel(ward_sim *sim)
         sim->faults--;
 }
 
-/* One turn, or a jump to the next thing that is due. False: there is none. */
+/* When something is due next. Links alone, which beat for ever, are something for QUIET_NS only:
+ * an actor that waits for what they bring has it by then. INT64_MAX: never. */
+static int64_t next_jump(const ward_sim *sim)
+{
+    int64_t next = next_time(sim), event = sim->events ? sim->events->at_ns : INT64_MAX;
+
+    if (next == INT64_MAX && event != INT64_MAX && event - sim->acted_ns > QUIET_NS) return next;
+    return event < next ? event : next;
+}
+
+/* One turn or event, or a jump to the next. False: there is none. */
 static bool step(ward_sim *sim, int64_t until_ns)
 {
     struct ward__actor_thread *thread = awake(sim);
+    bool idle = !thread && !sim->ready_count;
     int64_t next;
 
-    if (thread || sim->ready_count) cancel(sim);
-    if (thread && (!sim->ready_count || ward__random_below(&sim->random, 2))) {
-        run(sim, thread, thread->stopped);
-    } else if (sim->ready_count) {
-        run_ready(sim);
-    } else {
-        next = next_time(sim);
+    if (sim->events && (idle || ward__random_below(&sim->random, 2)) && fire(sim)) return true;
+    if (idle) {
+        next = next_jump(sim);
         if (next == INT64_MAX) return false;
         sim->now_ns = next > sim->now_ns ? next : sim->now_ns + 1;
         if (sim->now_ns > until_ns) sim->now_ns = until_ns;
         return true;
     }
+    cancel(sim);
+    if (thread && (!sim->ready_count || ward__random_below(&sim->random, 2)))
+        run(sim, thread, thread->stopped);
+    else if (sim->ready_count)
+        run_ready(sim);
     sim->now_ns += ward__random_below(&sim->random, TURN_NS);
     return true;
 }

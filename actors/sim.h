@@ -34,6 +34,15 @@ struct ward__fallen {
     uint64_t life;
 };
 
+/* Something that happens at a time; part of its owner's record. Its owner's `fire` runs in the
+ * loop, when no actor does. */
+struct ward__sim_event {
+    struct ward__sim_event *next;
+    int64_t at_ns;
+    void (*fire)(struct ward__sim_event *event);
+    bool set;
+};
+
 /* One node's part. */
 struct ward__sim {
     ward_sim *sim;
@@ -61,6 +70,10 @@ struct ward_sim {
     struct ward__sim *parts;
     uint32_t ready_count; /* of all parts */
     struct ward__running *bodies; /* of the supervision layer */
+    void *links; /* of the links' layer */
+    void (*links_free)(void *links);
+    struct ward__sim_event *events; /* the next one first */
+    int64_t acted_ns; /* the last turn was then */
     bool ran, closing;
     /* Order: turns at which someone falls, ascending, and who did. */
     uint64_t salt;
@@ -92,6 +105,9 @@ static inline bool ward__sim_running(const struct ward__sim *part)
 {
     return part->sim->current != NULL;
 }
+/* Sets it for a time, or another; takes it back. */
+void ward__sim_at(ward_sim *sim, struct ward__sim_event *event, int64_t at_ns);
+void ward__sim_unset(ward_sim *sim, struct ward__sim_event *event);
 /* Turns faults on or off; off, those who are stuck by one go on. */
 void ward__sim_faulty(ward_sim *sim, bool on);
 /* A fault that is counted: one in so many, or the n-th. */

@@ -6,7 +6,7 @@
  * spinning.
  *
  * Operations are started with the net's lock held, and only while it is not closed; each that is
- * under way has a reference. nng is told to close outside of the lock. Runs on nng's threads and
+ * under way has a reference. Doors are closed outside of the lock. Runs on nng's threads and
  * on those of who listens, connects and unlinks.
  */
 #include <stdio.h>
@@ -22,17 +22,14 @@ static void start_locked(struct ward__endpoint *endpoint)
 {
     if (endpoint->closed) return;
     endpoint->refs++;
-    if (endpoint->listener)
-        nng_stream_listener_accept(endpoint->listener, endpoint->worker);
-    else
-        nng_stream_dialer_dial(endpoint->dialer, endpoint->worker);
+    endpoint->net->via->next(endpoint->door, endpoint->worker, DIAL_MS);
 }
 
 static void nap_locked(struct ward__endpoint *endpoint, uint32_t ms)
 {
     if (endpoint->closed) return;
     endpoint->refs++;
-    nng_sleep_aio(ward__nng_ms(ms), endpoint->napper);
+    endpoint->net->via->sleep(endpoint->napper, ms);
 }
 
 /* Between half of it and all of it. */
@@ -49,10 +46,9 @@ static void endpoint_free(struct ward__endpoint *endpoint)
 {
     struct ward__net *net = endpoint->net;
 
-    if (endpoint->listener) nng_stream_listener_free(endpoint->listener);
-    if (endpoint->dialer) nng_stream_dialer_free(endpoint->dialer);
-    if (endpoint->worker) nng_aio_reap(endpoint->worker);
-    if (endpoint->napper) nng_aio_reap(endpoint->napper);
+    if (endpoint->door) net->via->door_free(endpoint->door);
+    if (endpoint->worker) net->via->io_free(endpoint->worker);
+    if (endpoint->napper) net->via->io_free(endpoint->napper);
     ward__free(&net->node->heap, endpoint, sizeof *endpoint);
 }
 
@@ -74,13 +70,14 @@ static void on_worked(void *arg)
 {
     struct ward__endpoint *endpoint = arg;
     struct ward__net *net = endpoint->net;
-    int error = nng_aio_result(endpoint->worker);
+    struct ward__stream *stream;
+    ward_status rc = net->via->io_end(endpoint->worker, NULL, &stream);
 
-    if (!error) ward__session_open(endpoint, nng_aio_get_output(endpoint->worker, 0));
+    if (!rc) ward__session_open(endpoint, stream);
     pthread_mutex_lock(&net->lock);
-    if (error)
-        nap_locked(endpoint, endpoint->listener ? REST_MS : next_backoff(endpoint));
-    else if (endpoint->listener)
+    if (rc)
+        nap_locked(endpoint, endpoint->listens ? REST_MS : next_backoff(endpoint));
+    else if (endpoint->listens)
         start_locked(endpoint);
     pthread_mutex_unlock(&net->lock);
     ward__endpoint_drop(endpoint);
@@ -93,7 +90,7 @@ static void on_napped(void *arg)
 
     pthread_mutex_lock(&net->lock);
     /* The node it leads to may be linked already, by a connection from there. */
-    if (endpoint->dialer && ward__session_to_locked(net, endpoint->peer_node))
+    if (!endpoint->listens && ward__session_to_locked(net, endpoint->peer_node))
         nap_locked(endpoint, LAST_MS);
     else
         start_locked(endpoint);
@@ -105,7 +102,7 @@ void ward__endpoint_ended(struct ward__endpoint *endpoint)
 {
     struct ward__net *net = endpoint->net;
 
-    if (!endpoint->dialer) return;
+    if (endpoint->listens) return;
     pthread_mutex_lock(&net->lock);
     nap_locked(endpoint, next_backoff(endpoint));
     pthread_mutex_unlock(&net->lock);
@@ -125,15 +122,15 @@ struct ward__endpoint *ward__endpoint_close(struct ward__net *net, const char *u
     }
     pthread_mutex_unlock(&net->lock);
     if (!endpoint) return NULL;
-    if (endpoint->listener) nng_stream_listener_close(endpoint->listener);
-    if (endpoint->dialer) nng_stream_dialer_close(endpoint->dialer);
-    nng_aio_cancel(endpoint->napper);
+    net->via->door_close(endpoint->door);
+    net->via->io_cancel(endpoint->napper);
     return endpoint;
 }
 
 /* -- opening ----------------------------------------------------------------------------------- */
 
-/* What nng is given. "localhost" is what it stands for on every machine, and is not looked up. */
+/* What the transport is given. "localhost" is what it stands for on every machine, and is not
+ * looked up. */
 static ward_status resolve(char out[RESOLVED_MAX], const char *url)
 {
     static const char local[] = "tcp://localhost:";
@@ -147,39 +144,15 @@ static ward_status resolve(char out[RESOLVED_MAX], const char *url)
     return ward__url_check(out);
 }
 
-static ward_status status_of(int error)
+static ward_status open_parts(struct ward__endpoint *endpoint, const char *at)
 {
-    return error == NNG_ENOMEM ? WARD_ENOMEM : error ? WARD_ELINK : WARD_OK;
-}
+    const struct ward__transport *via = endpoint->net->via;
+    ward_node *node = endpoint->net->node;
 
-static ward_status open_listener(struct ward__endpoint *endpoint, const char *at)
-{
-    int error = nng_stream_listener_alloc(&endpoint->listener, at);
-
-    if (!error && at[0] == 'i')
-        error = nng_stream_listener_set_int(endpoint->listener, NNG_OPT_IPC_PERMISSIONS, 0600);
-    if (!error && at[0] == 't')
-        error = nng_stream_listener_set_bool(endpoint->listener, NNG_OPT_TCP_NODELAY, true);
-    if (!error) error = nng_stream_listener_listen(endpoint->listener);
-    return status_of(error);
-}
-
-static ward_status open_dialer(struct ward__endpoint *endpoint, const char *at)
-{
-    int error = nng_stream_dialer_alloc(&endpoint->dialer, at);
-
-    if (!error && at[0] == 't')
-        error = nng_stream_dialer_set_bool(endpoint->dialer, NNG_OPT_TCP_NODELAY, true);
-    return status_of(error);
-}
-
-static ward_status open_parts(struct ward__endpoint *endpoint, const char *at, bool listens)
-{
-    if (nng_aio_alloc(&endpoint->worker, on_worked, endpoint) ||
-        nng_aio_alloc(&endpoint->napper, on_napped, endpoint))
+    if (via->io_new(node, &endpoint->worker, on_worked, endpoint) ||
+        via->io_new(node, &endpoint->napper, on_napped, endpoint))
         return WARD_ENOMEM;
-    if (!listens) nng_aio_set_timeout(endpoint->worker, DIAL_MS);
-    return listens ? open_listener(endpoint, at) : open_dialer(endpoint, at);
+    return (endpoint->listens ? via->listen : via->dialler)(node, &endpoint->door, at);
 }
 
 static bool is_known_locked(struct ward__net *net, const char *url, bool listens)
@@ -187,7 +160,7 @@ static bool is_known_locked(struct ward__net *net, const char *url, bool listens
     const struct ward__endpoint *endpoint = LIST_FIRST(&net->endpoints);
 
     for (; endpoint; endpoint = LIST_NEXT(endpoint, list))
-        if (strcmp(endpoint->url, url) == 0 && (endpoint->listener != NULL) == listens) return true;
+        if (strcmp(endpoint->url, url) == 0 && endpoint->listens == listens) return true;
     return false;
 }
 
@@ -199,7 +172,7 @@ static ward_status enlist(struct ward__endpoint *endpoint)
     pthread_mutex_lock(&net->lock);
     if (net->stopping)
         rc = WARD_ECANCELED;
-    else if (is_known_locked(net, endpoint->url, endpoint->listener != NULL))
+    else if (is_known_locked(net, endpoint->url, endpoint->listens))
         rc = WARD_EINVAL;
     if (!rc) {
         LIST_INSERT_HEAD(&net->endpoints, endpoint, list);
@@ -227,12 +200,13 @@ ward_status ward__endpoint_open(
     if (!endpoint) return WARD_ENOMEM;
     endpoint->net = net;
     endpoint->refs = 1;
-    endpoint->chance = ward__entropy();
+    endpoint->listens = listens;
+    endpoint->chance = net->via->chance(net->node);
     endpoint->opts = *opts;
     endpoint->opts.peer = NULL;
     if (opts->peer) snprintf(endpoint->peer, sizeof endpoint->peer, "%s", opts->peer);
     snprintf(endpoint->url, sizeof endpoint->url, "%s", url);
-    rc = open_parts(endpoint, at, listens);
+    rc = open_parts(endpoint, at);
     if (!rc) rc = enlist(endpoint);
     if (rc) endpoint_free(endpoint);
     return rc;

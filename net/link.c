@@ -2,10 +2,10 @@
 /*
  * link.c - bytes in, frames up; frames down, bytes out. Flow 7 of 8.
  *
- * nng's callbacks run on its own threads, one at a time for each operation, and never inside the
- * call that starts one. They neither wait nor call user code. Each operation that is under way has
- * a reference of the link; the receiver's chain of operations ends exactly once, and that is where
- * `over` is called.
+ * The transport's callbacks run on nng's threads (or in the simulator's loop), one at a time for
+ * each operation, and never inside the call that starts one. They neither wait nor call user code.
+ * Each operation that is under way has a reference of the link; the receiver's chain of operations
+ * ends exactly once, and that is where `over` is called.
  *
  * Heartbeats: a tick of half the interval writes PING if nothing was written since the last one.
  * Silence: three quarters of dead_ms, then a second look of one quarter; if this process was
@@ -15,41 +15,24 @@
 
 #include <string.h>
 
+#include "actors/node.h"
 #include "base/assert.h"
-#include "base/platform.h"
 
 enum { READ_BYTES = 64 * 1024, KEEP_BYTES = 1024 * 1024, NEWS_BYTES = 1024 * 1024 };
-
-ward_status ward__nng_status(int error)
-{
-    switch (error) {
-    case 0: return WARD_OK;
-    case NNG_ENOMEM: return WARD_ENOMEM;
-    case NNG_ETIMEDOUT: return WARD_ETIMEDOUT;
-    case NNG_EPERM: return WARD_EDENIED;
-    default: return WARD_ELINK;
-    }
-}
-
-nng_duration ward__nng_ms(uint64_t ms)
-{
-    if (ms >= INT32_MAX) return NNG_DURATION_INFINITE;
-    return ms ? (nng_duration)ms : 1;
-}
 
 void ward__link_hold(struct ward__link *link)
 {
     ward__add(&link->refs, 1);
 }
 
-/* Only what was never started, or has ended, gets here; nng frees its parts when it can. */
+/* Only what was never started, or has ended, gets here; the parts are freed when they can be. */
 void ward__link_drop(struct ward__link *link)
 {
     if (atomic_fetch_sub_explicit(&link->refs, 1, memory_order_acq_rel) != 1) return;
-    nng_stream_free(link->stream);
-    if (link->receiver) nng_aio_reap(link->receiver);
-    if (link->sender) nng_aio_reap(link->sender);
-    if (link->ticker) nng_aio_reap(link->ticker);
+    link->via->free(link->stream);
+    if (link->receiver) link->via->io_free(link->receiver);
+    if (link->sender) link->via->io_free(link->sender);
+    if (link->ticker) link->via->io_free(link->ticker);
     ward__buf_drop(&link->in);
     ward__buf_drop(&link->waiting);
     ward__buf_drop(&link->going);
@@ -64,9 +47,9 @@ static void close_locked(struct ward__link *link, ward_status why)
     link->peer = 0;
     pthread_mutex_lock(&link->starts);
     link->shut = true;
-    nng_stream_close(link->stream);
+    link->via->close(link->stream);
     pthread_mutex_unlock(&link->starts);
-    nng_aio_cancel(link->ticker);
+    link->via->io_cancel(link->ticker);
 }
 
 void ward__link_close(struct ward__link *link, ward_status why)
@@ -88,14 +71,13 @@ static size_t waiting_bytes(const struct ward__link *link)
  * False: the link is closed. */
 static bool send_rest(struct ward__link *link)
 {
-    nng_iov iov = { .iov_buf = link->going.data + link->gone,
-        .iov_len = link->going.bytes - link->gone };
     bool shut;
 
-    nng_aio_set_iov(link->sender, 1, &iov);
     pthread_mutex_lock(&link->starts);
     shut = link->shut;
-    if (!shut) nng_stream_send(link->stream, link->sender);
+    if (!shut)
+        link->via->send(link->stream, link->sender, link->going.data + link->gone,
+            link->going.bytes - link->gone, link->send_ms);
     pthread_mutex_unlock(&link->starts);
     return !shut;
 }
@@ -111,7 +93,7 @@ static bool take_locked(struct ward__link *link)
     link->waiting = empty;
     link->gone = 0;
     link->sending = link->sent = true;
-    nng_aio_set_timeout(link->sender, ward__nng_ms(link->limits.dead_ms));
+    link->send_ms = link->limits.dead_ms;
     return true;
 }
 
@@ -131,12 +113,13 @@ static void start(struct ward__link *link)
 static void on_sent(void *arg)
 {
     struct ward__link *link = arg;
-    int error = nng_aio_result(link->sender);
+    size_t bytes;
+    ward_status rc = link->via->io_end(link->sender, &bytes, NULL);
     bool again = false;
 
     pthread_mutex_lock(&link->lock);
-    if (error) close_locked(link, ward__nng_status(error));
-    link->gone += error ? 0 : nng_aio_count(link->sender);
+    if (rc) close_locked(link, rc);
+    link->gone += bytes;
     again = !link->closed && link->gone < link->going.bytes;
     if (!again) {
         link->sending = false;
@@ -214,7 +197,7 @@ void ward__link_leave(struct ward__link *link, const struct ward__frame *bye)
     pthread_mutex_lock(&link->lock);
     if (!link->closed && !link->leaving) {
         link->leaving = true;
-        link->left_ns = ward__now_ns();
+        link->left_ns = link->via->now_ns(link->node);
         if (ward__wire_put(&link->waiting, bye, WARD__FRAME_SMALL_MAX))
             close_locked(link, WARD_ENOMEM);
         starts = kick_locked(link);
@@ -232,7 +215,7 @@ static bool tick_locked(struct ward__link *link)
     bool idle = !link->sent && !waiting_bytes(link);
     uint32_t ms = link->up ? link->limits.heartbeat_ms / 2 : WARD__LINGER_MS / 2;
 
-    nng_sleep_aio(ward__nng_ms(ms), link->ticker);
+    link->via->sleep(link->ticker, ms);
     link->sent = false;
     if (!idle || !link->up || link->leaving) return false;
     if (link->waiting.cap > KEEP_BYTES) ward__buf_drop(&link->waiting);
@@ -245,10 +228,11 @@ static bool tick_locked(struct ward__link *link)
 static void on_tick(void *arg)
 {
     struct ward__link *link = arg;
+    int64_t now = link->via->now_ns(link->node);
     bool over, starts = false;
 
     pthread_mutex_lock(&link->lock);
-    if (link->leaving && ward__now_ns() - link->left_ns >= WARD__LINGER_MS * (int64_t)WARD__NS_MS)
+    if (link->leaving && now - link->left_ns >= WARD__LINGER_MS * (int64_t)WARD__NS_MS)
         close_locked(link, WARD_ECANCELED);
     over = link->closed;
     if (!over) starts = tick_locked(link);
@@ -260,33 +244,31 @@ static void on_tick(void *arg)
 /* -- receiving --------------------------------------------------------------------------------- */
 
 /* Until when nothing may come; 0: that time is over. */
-static nng_duration silence(const struct ward__link *link)
+static uint64_t silence(const struct ward__link *link)
 {
     uint32_t dead = link->limits.dead_ms;
 
     if (!link->up) {
-        int64_t left = (link->hello_by_ns - ward__now_ns()) / WARD__NS_MS;
-        return left > 0 ? (nng_duration)left : 0;
+        int64_t left = (link->hello_by_ns - link->via->now_ns(link->node)) / WARD__NS_MS;
+        return left > 0 ? (uint64_t)left : 0;
     }
-    if (dead == WARD_UNLIMITED) return NNG_DURATION_INFINITE;
-    return ward__nng_ms(link->late ? dead / 4 : dead - dead / 4);
+    if (dead == WARD_UNLIMITED) return dead;
+    return 1 + (link->late ? dead / 4 : dead - dead / 4);
 }
 
 /* Starts the next receive; what it cannot: the link is closed. */
 static void receive(struct ward__link *link)
 {
     bool room = ward__buf_room(&link->in, READ_BYTES);
-    nng_iov iov = { .iov_buf = link->in.data + link->in.bytes,
-        .iov_len = link->in.cap - link->in.bytes };
-    nng_duration ms = silence(link);
+    uint64_t ms = silence(link);
     bool shut;
 
     if (!room || !ms) ward__link_close(link, room ? WARD_ETIMEDOUT : WARD_ENOMEM);
-    nng_aio_set_iov(link->receiver, 1, &iov);
-    nng_aio_set_timeout(link->receiver, ms);
     pthread_mutex_lock(&link->starts);
     shut = link->shut;
-    if (!shut) nng_stream_recv(link->stream, link->receiver);
+    if (!shut)
+        link->via->receive(link->stream, link->receiver, link->in.data + link->in.bytes,
+            link->in.cap - link->in.bytes, ms);
     pthread_mutex_unlock(&link->starts);
     if (!shut) return;
     link->ops->over(link, link->why);
@@ -320,14 +302,14 @@ static ward_status hand_up(struct ward__link *link)
 static void on_received(void *arg)
 {
     struct ward__link *link = arg;
-    int error = nng_aio_result(link->receiver);
-    ward_status rc = ward__nng_status(error);
+    size_t bytes;
+    ward_status rc = link->via->io_end(link->receiver, &bytes, NULL);
 
-    if (!error) {
+    if (!rc) {
         link->late = false;
-        link->in.bytes += nng_aio_count(link->receiver);
+        link->in.bytes += bytes;
         rc = hand_up(link);
-    } else if (error == NNG_ETIMEDOUT && link->up && !link->late) {
+    } else if (rc == WARD_ETIMEDOUT && link->up && !link->late) {
         link->late = true;
         rc = WARD_OK;
     }
@@ -350,11 +332,12 @@ void ward__link_fini(struct ward__link *link)
 }
 
 ward_status ward__link_open(struct ward__link *link, const struct ward__link_ops *ops,
-    struct ward__heap *heap, nng_stream *stream)
+    const struct ward__transport *via, ward_node *node, struct ward__stream *stream)
 {
     pthread_mutex_lock(&link->lock); /* somebody may try whether it is the old one */
     link->ops = ops;
-    link->heap = heap;
+    link->via = via;
+    link->node = node;
     link->stream = stream;
     link->receiver = link->sender = link->ticker = NULL;
     link->closed = link->up = link->leaving = link->sending = link->sent = link->shut = false;
@@ -363,17 +346,17 @@ ward_status ward__link_open(struct ward__link *link, const struct ward__link_ops
     link->peer = 0;
     link->gone = 0;
     link->known = (struct ward__known){ 0 };
-    link->in = link->waiting = link->going = (struct ward__buf){ .heap = heap };
+    link->in = link->waiting = link->going = (struct ward__buf){ .heap = &node->heap };
     link->limits = (struct ward__link_limits){ .dead_ms = WARD__HELLO_MS,
         .queued_max = WARD__FRAME_SMALL_MAX,
         .in_max = WARD__FRAME_HELLO_MAX,
         .out_max = WARD__FRAME_SMALL_MAX };
-    link->hello_by_ns = ward__now_ns() + WARD__HELLO_MS * (int64_t)WARD__NS_MS;
+    link->hello_by_ns = via->now_ns(node) + WARD__HELLO_MS * (int64_t)WARD__NS_MS;
     ward__store(&link->refs, 1);
     pthread_mutex_unlock(&link->lock);
-    if (!nng_aio_alloc(&link->receiver, on_received, link) &&
-        !nng_aio_alloc(&link->sender, on_sent, link) &&
-        !nng_aio_alloc(&link->ticker, on_tick, link))
+    if (!via->io_new(node, &link->receiver, on_received, link) &&
+        !via->io_new(node, &link->sender, on_sent, link) &&
+        !via->io_new(node, &link->ticker, on_tick, link))
         return WARD_OK;
     return WARD_ENOMEM;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * link.h - one connection: an nng_stream that carries frames both ways.
+ * link.h - one connection: a stream that carries frames both ways.
  *
  * One receive and one send are under way at most; what is put while a send is under way goes out
- * with the next one. Frames are handed up one after the other, from nng's threads. A link that is
- * closed, by either side or for silence, says so once, after its last frame. Starting an operation
- * on a closed stream would hang, so operations start under the lock that guards `closed`.
+ * with the next one. Frames are handed up one after the other, from the transport's threads. A link
+ * that is closed, by either side or for silence, says so once, after its last frame. Starting an
+ * operation on a closed stream would hang, so operations start under the lock that guards `closed`.
  *
  * Knows frames, not what is in them; no nodes' names, no actors. The lock is a leaf. The record is
  * part of a larger one, which `free` has back when nobody has it any more; it may be used again,
@@ -15,9 +15,9 @@
 #ifndef WARD_NET_LINK_H
 #define WARD_NET_LINK_H
 
-#include <nng/nng.h>
 #include <pthread.h>
 
+#include "net/transport.h"
 #include "net/wire.h"
 
 enum {
@@ -48,9 +48,10 @@ struct ward__link_limits {
 
 struct ward__link {
     const struct ward__link_ops *ops;
-    struct ward__heap *heap;
-    nng_stream *stream;
-    nng_aio *receiver, *sender, *ticker;
+    const struct ward__transport *via;
+    ward_node *node; /* for the transport */
+    struct ward__stream *stream;
+    struct ward__io *receiver, *sender, *ticker;
     _Atomic uint32_t refs;
     /* Held while an operation of the stream is started, and by who closes it. Its holder may be in
      * a write to the kernel, so it is not the lock; it is taken under it by who closes only. */
@@ -65,6 +66,7 @@ struct ward__link {
     struct ward__link_limits limits;
     struct ward__buf waiting, going;
     size_t gone; /* of `going` */
+    uint32_t send_ms; /* and how long a send may take */
     int64_t left_ns; /* since it is leaving */
     /* The receiver's. */
     struct ward__buf in;
@@ -84,7 +86,7 @@ void ward__link_init(struct ward__link *link);
 void ward__link_fini(struct ward__link *link);
 /* Takes the stream over, in any case, and has one reference. Errors: WARD_ENOMEM. */
 ward_status ward__link_open(struct ward__link *link, const struct ward__link_ops *ops,
-    struct ward__heap *heap, nng_stream *stream);
+    const struct ward__transport *via, ward_node *node, struct ward__stream *stream);
 /* Receives from now on; until ward__link_up only small frames, and until WARD__HELLO_MS. */
 void ward__link_start(struct ward__link *link);
 /* From a frame's handler: all frames from the next one on, and heartbeats. */
@@ -106,9 +108,5 @@ void ward__link_close(struct ward__link *link, ward_status why);
 
 void ward__link_hold(struct ward__link *link);
 void ward__link_drop(struct ward__link *link);
-
-ward_status ward__nng_status(int error);
-/* In nng's unit and sense of for ever. */
-nng_duration ward__nng_ms(uint64_t ms);
 
 #endif

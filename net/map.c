@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "base/platform.h"
 
 enum { FIRST_BITS = 4, LAST_BITS = 24 };
 
@@ -27,7 +26,6 @@ static bool grow(struct ward__map *map)
     struct ward__map larger = *map;
 
     larger.bits = map->heads ? map->bits + 1 : FIRST_BITS;
-    if (!map->heads) larger.factor = ward__entropy() | 1;
     if (larger.bits > LAST_BITS) return false;
     larger.heads = ward__alloc_zero(map->heap, bytes_of(&larger));
     if (!larger.heads) return false;

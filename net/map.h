@@ -17,7 +17,7 @@ struct ward__entry {
     uint64_t key;
 };
 
-/* Zeroed is empty, but for the heap. */
+/* Zeroed is empty, but for the heap and the factor, which is odd and drawn at random. */
 struct ward__map {
     struct ward__heap *heap;
     struct ward__entry **heads;

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "actors/sim.h"
+#include "base/assert.h"
 #include "net/net.h"
 
 enum { HEARTBEAT_MS = 1000, DEAD_MS = 4000, QUEUED_BYTES = 4 << 20, FRAME_BYTES = 64 << 20 };
@@ -118,14 +120,36 @@ static void close_sessions(struct ward__net *net)
     pthread_mutex_unlock(&net->lock);
 }
 
+static bool is_gone(void *arg)
+{
+    const struct ward__net *net = arg;
+
+    return net->live == 0;
+}
+
+/* What nng's threads would do, the simulation's loop does. */
+static void close_simulated(struct ward__net *net, int64_t until_ns)
+{
+    ward_sim *sim = net->node->sim->sim;
+
+    if (ward__sim_run(sim, is_gone, net, until_ns)) return;
+    close_sessions(net);
+    (void)ward__sim_run(sim, is_gone, net, INT64_MAX);
+    ward__assert(is_gone(net));
+}
+
 static void net_close(void *arg, int64_t by_ns)
 {
     struct ward__net *net = arg;
-    int64_t until = ward__now_ns() + WARD__LINGER_MS * (int64_t)WARD__NS_MS;
+    int64_t until = net->via->now_ns(net->node) + WARD__LINGER_MS * (int64_t)WARD__NS_MS;
     struct timespec at;
     int failed = 0;
 
     if (by_ns < until) until = by_ns;
+    if (net->node->sim) {
+        close_simulated(net, until);
+        return;
+    }
     at = (struct timespec){ .tv_sec = until / 1000000000, .tv_nsec = until % 1000000000 };
     pthread_mutex_lock(&net->lock);
     while (net->live > 0 && !failed)
@@ -175,12 +199,14 @@ static struct ward__net *net_new(ward_node *node)
         return NULL;
     }
     net->node = node;
-    net->incarnation = ward__entropy();
+    net->via = node->sim ? &ward__simulated : &ward__nng;
+    net->incarnation = net->via->chance(node);
     if (node->opts.name)
         snprintf(net->name, sizeof net->name, "%s", node->name);
     else /* many may be called "ward" */
         snprintf(net->name, sizeof net->name, "ward.%08x", node->id);
     net->pending.heap = net->fars.heap = &node->heap;
+    net->pending.factor = net->fars.factor = net->via->chance(node) | 1;
     pthread_mutex_init(&net->lock, NULL);
     pthread_cond_init(&net->ended, NULL);
     net->route = ward__net_route;
@@ -249,7 +275,6 @@ ward_status ward_listen_sized(
     ward_status rc;
 
     if (!node || !url) return WARD_EINVAL;
-    if (node->sim) return WARD_ESTATE;
     rc = fill_opts(&own, opts, opts_bytes);
     return rc ? rc : link_up(node, url, &own, true);
 }
@@ -261,7 +286,6 @@ ward_status ward_connect_sized(
     ward_status rc;
 
     if (!node || !url) return WARD_EINVAL;
-    if (node->sim) return WARD_ESTATE;
     rc = fill_opts(&own, opts, opts_bytes);
     return rc ? rc : link_up(node, url, &own, false);
 }

@@ -138,9 +138,9 @@ LIST_HEAD(ward__sessions, ward__session);
 struct ward__endpoint {
     struct ward__net *net;
     LIST_ENTRY(ward__endpoint) list;
-    nng_stream_listener *listener; /* one of the two */
-    nng_stream_dialer *dialer;
-    nng_aio *worker, *napper; /* accepts or dials; waits to try again */
+    bool listens; /* or dials */
+    struct ward__door *door;
+    struct ward__io *worker, *napper; /* accepts or dials; waits to try again */
     /* Net lock. */
     uint32_t refs; /* operations under way, sessions, the list */
     bool closed;
@@ -156,6 +156,7 @@ LIST_HEAD(ward__endpoints, ward__endpoint);
 struct ward__net {
     struct ward__route route;
     ward_node *node;
+    const struct ward__transport *via;
     uint64_t incarnation;
     char name[WARD__NAME_MAX]; /* that peers know us by */
     struct ward__call *calls; /* reserved address space */
@@ -205,7 +206,7 @@ void ward__endpoint_drop(struct ward__endpoint *endpoint);
 /* Of the net's, which has none any more. */
 void ward__sessions_free(struct ward__net *net);
 /* Greets on a new connection; takes the stream over. */
-void ward__session_open(struct ward__endpoint *endpoint, nng_stream *stream);
+void ward__session_open(struct ward__endpoint *endpoint, struct ward__stream *stream);
 /* Ends it for our actors and says good-bye; its link closes soon. */
 void ward__session_part(struct ward__session *session, const char *why);
 /* The session with that node, with a reference for the caller; NULL: none is up. */

@@ -12,7 +12,6 @@
  * Runs on nng's threads, and on those of who unlinks or closes the node.
  */
 #include <string.h>
-#include <unistd.h>
 
 #include "net/net.h"
 
@@ -320,15 +319,6 @@ static void say_hello(struct ward__session *session)
     (void)ward__link_put(&session->link, &hello, WARD__PUT_NEWS);
 }
 
-/* On ipc the kernel says who is there. */
-static bool is_ours(nng_stream *stream, const char *url)
-{
-    uint64_t uid = 0;
-
-    if (strncmp(url, "ipc:", 4) != 0) return true;
-    return !nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &uid) && uid == geteuid();
-}
-
 /* Counts it; false: there may be no more. */
 static bool enlist(struct ward__session *session, ward_status rc)
 {
@@ -383,24 +373,26 @@ void ward__sessions_free(struct ward__net *net)
     }
 }
 
-void ward__session_open(struct ward__endpoint *endpoint, nng_stream *stream)
+void ward__session_open(struct ward__endpoint *endpoint, struct ward__stream *stream)
 {
     struct ward__net *net = endpoint->net;
     struct ward__heap *heap = &net->node->heap;
-    bool ours = is_ours(stream, endpoint->url);
+    bool ours = net->via->ours(stream, endpoint->url);
     struct ward__session *session = ours ? session_new(net) : NULL;
     ward_status rc;
     bool room;
 
     if (!session) {
-        nng_stream_free(stream);
+        net->via->free(stream);
         ward__endpoint_ended(endpoint);
         return;
     }
     session->net = net;
     session->endpoint = endpoint;
     session->calls.heap = session->nears.heap = session->seekers.heap = session->slabs.heap = heap;
-    rc = ward__link_open(&session->link, &ops, heap, stream);
+    session->calls.factor = session->nears.factor = session->seekers.factor =
+        net->via->chance(net->node) | 1;
+    rc = ward__link_open(&session->link, &ops, net->via, net->node, stream);
     room = enlist(session, rc);
     if (room) {
         say_hello(session);

@@ -484,6 +484,16 @@ static size_t name_abandoned(ward_node *node)
     return count;
 }
 
+/* All actors have ended, or were abandoned; one may have made the first link meanwhile. */
+static void close_links(ward_node *node, int64_t by_ns)
+{
+    struct ward__route *route = ward__load_acq(&node->route);
+
+    if (!route) return;
+    route->stop(route->arg);
+    route->close(route->arg, by_ns);
+}
+
 static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
 {
     struct ward__route *route = ward__load_acq(&node->route);
@@ -501,11 +511,7 @@ static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
     ward__threads_stop(node);
     all = ward__threads_wait(node, *abandoned ? ward__now_ns() + WARD__NS_MS : INT64_MAX);
     ward__poller_close(node);
-    route = ward__load_acq(&node->route); /* an actor may have made it meanwhile */
-    if (route) {
-        route->stop(route->arg);
-        route->close(route->arg, by_ns);
-    }
+    close_links(node, by_ns);
     told = ward__events_close(node, by_ns);
     if (all && told && *abandoned == 0) {
         free_node(node);
@@ -517,9 +523,11 @@ static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
 
 static ward_status close_sim(ward_node *node, size_t *abandoned, int64_t by_ns)
 {
+    struct ward__route *route = ward__load_acq(&node->route);
     struct closing closing = { node, by_ns };
     ward_sim *sim = node->sim->sim;
 
+    if (route) route->stop(route->arg);
     cancel_all(node, ward__clock_ns(node), by_ns);
     if (!ward__sim_run(sim, is_quiet, &closing, by_ns)) {
         quarantine_rest(node);
@@ -528,6 +536,7 @@ static ward_status close_sim(ward_node *node, size_t *abandoned, int64_t by_ns)
     }
     *abandoned = name_abandoned(node);
     ward__zombies_discard(node);
+    close_links(node, by_ns);
     (void)ward__events_close(node, INT64_MAX);
     ward__node_left(node);
     return *abandoned ? WARD_ETIMEDOUT : WARD_OK;

@@ -38,7 +38,7 @@ typedef struct ward_link_opts {
  * backoff. Does not wait for a peer: ward_find does. Up and down are events. opts may be NULL.
  * Links are not authenticated, so any address but ipc and loopback is refused.
  * Errors: WARD_EDENIED (that address); WARD_ELINK (cannot bind); WARD_EINVAL (also a url that is
- * in use here); WARD_ECANCELED (the node closes); WARD_ESTATE (it is simulated). */
+ * in use here); WARD_ECANCELED (the node closes). */
 #define ward_listen(node, url, ...) \
     ward_listen_sized((node), (url), (__VA_ARGS__), sizeof(ward_link_opts))
 #define ward_connect(node, url, ...) \

@@ -38,6 +38,12 @@ typedef struct ward_sim_opts {
     uint32_t stuck_ms;     /* 0: 60000 */
     uint32_t cancel_one_in; /* turns: before it someone at random is cancelled, supervisors too */
     uint64_t cancel_at;
+    /* Links between nodes of the simulation; of the pieces that are sent. */
+    uint32_t link_delay_us; /* a piece takes up to so long. 0: 500 */
+    uint32_t cut_one_in;    /* the connection is lost, both ways, with what was under way */
+    uint32_t silent_one_in; /* for up to silent_ms nothing arrives at the other side, all of it
+                               later; the way back goes on */
+    uint32_t silent_ms;     /* 0: 10000 */
     /* For reading a failure: a line for each thing that happens, valid during the call; it must not
      * call ward. NULL: none */
     void (*on_step)(void *hook, const char *line);
@@ -83,6 +89,15 @@ WARD_CHECKED ward_status ward_sim_node_sized(
  * Errors: as ward_run, of the first node that has any; WARD_EDEADLK: nothing can ever happen
  * again; WARD_ESTATE (it runs, or has run). */
 WARD_CHECKED ward_status ward_sim_run(ward_sim *sim);
+
+/* What becomes of links from one node of a simulation to another, by hand. In ward-net.
+ * Errors: WARD_ESTATE (not of one simulation). */
+typedef enum ward_sim_way {
+    WARD_SIM_MENDED, /* what was held back arrives */
+    WARD_SIM_CUT,    /* connections are lost now, both ways; new ones may come */
+    WARD_SIM_SILENT  /* nothing that `from` sends arrives, until mended; no connection either way */
+} ward_sim_way;
+WARD_CHECKED ward_status ward_sim_link(ward_node *from, ward_node *to, ward_sim_way way);
 
 /* A number made of all that happened and when: two runs are equal when it is. */
 WARD_API uint64_t ward_sim_hash(const ward_sim *sim);

@@ -495,13 +495,6 @@ static void of_two_links_one_stays(bool tcp)
     }
 }
 
-static ward_status no_links_when_simulated(ward_self *self)
-{
-    CHECK_IS(ward_listen(ward_node_of(self), "ipc:///tmp/x", NULL), WARD_ESTATE);
-    CHECK_IS(ward_connect(ward_node_of(self), "ipc:///tmp/x", NULL), WARD_ESTATE);
-    return WARD_OK;
-}
-
 static void in_one_pair(bool tcp)
 {
     struct pair pair = { 0 };
@@ -530,7 +523,6 @@ int main(void)
     check_begin("links between two nodes");
     if (!mkdtemp(link_dir)) return 1;
     addresses_are_checked();
-    CHECK_IS(ward_run(no_links_when_simulated, &(ward_opts){ .sim_seed = 1 }), WARD_OK);
     for (int tcp = 0; tcp < 2; tcp++) {
         in_one_pair(tcp);
         a_link_bounds_messages(tcp);
