@@ -64,6 +64,7 @@ struct ward__worker {
     uint32_t fresh, fresh_oldest, fresh_count, fresh_row, queue_row;
     _Atomic uint32_t queued; /* in the queue and in `fresh` */
     uint32_t slices, look_after, tick_seen, tick_measured, share_after;
+    int64_t spin_ns; /* how long it looks before it sleeps */
     int64_t now_ns, message_ns; /* read at slices; smoothed cost of a message */
     struct ward__magazines magazines;
     uint32_t slot_free, slots_free; /* a few free slots, and how many */

@@ -295,16 +295,22 @@ static void look_around(struct ward__here *here, struct ward__worker *worker)
     share(node, worker);
 }
 
+/* Half as long after each time in vain: what comes over a link takes longer than a look is worth,
+ * and the threads that bring it want the core. */
 static bool spin(ward_node *node, struct ward__worker *worker)
 {
-    int64_t until = ward__now_ns() + SPIN_NS;
+    int64_t until = ward__now_ns() + worker->spin_ns;
 
     do {
         for (int i = 0; i < 20; i++) {
-            if (ward__load(&worker->inbox)) return true;
+            if (ward__load(&worker->inbox)) {
+                worker->spin_ns = SPIN_NS;
+                return true;
+            }
             ward__pause();
         }
     } while (ward__now_ns() < until && !ward__load(&node->closing));
+    worker->spin_ns /= 2;
     return false;
 }
 
