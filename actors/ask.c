@@ -11,6 +11,8 @@
 #include "actors/request.h"
 #include "mailbox/value.h"
 
+enum { LOOK_MS = 10 }; /* at a link that was full */
+
 /* What the caller of a wait is about to do. */
 struct request {
     ward_ref to;
@@ -120,18 +122,22 @@ static ward_status wait_local(struct ward__here *here, ward_self *self, struct w
     return settle(here, self, request, ward__wait_end(here, self, cell));
 }
 
-/* A link that is full is looked at again a moment later; there is no list to stand in. */
-static ward_status wait_for_link(
-    struct ward__here *here, ward_self *self, const struct request *request)
+/* Until there may be room at the other node. Not everybody is told: after a while one looks. */
+static ward_status wait_for_link(struct ward__here *here, ward_self *self,
+    struct ward__route *route, const struct request *request)
 {
-    int64_t now = ward__clock_ns(here->node), soon = now + WARD__NS_MS;
-    uint64_t cell;
+    int64_t now = ward__clock_ns(here->node), soon = now + LOOK_MS * (int64_t)WARD__NS_MS;
+    struct ward__token token = { .asker = ward__index(here->node, self->slot) };
     ward_status rc;
 
     if (request->until_ns <= now) return WARD_ETIMEDOUT;
     if (soon > request->until_ns) soon = request->until_ns;
-    cell = ward__wait_begin(here, self, soon, request->asks ? "ask" : "send", request->at);
-    rc = ward__wait_end(here, self, cell);
+    token.cell = ward__wait_begin(here, self, soon, request->asks ? "ask" : "send", request->at);
+    if (!route->await(route->arg, token, request->to)) {
+        ward__wait_undo(self);
+        return WARD_OK;
+    }
+    rc = ward__wait_end(here, self, token.cell);
     return rc == WARD_ETIMEDOUT ? WARD_OK : rc;
 }
 
@@ -167,7 +173,7 @@ static ward_status wait_remote(
     do {
         rc = request->asks ? ask_remote(here, self, route, request)
                            : route->send(route->arg, request->to, request->type, request->value);
-        waited = rc == WARD_EFULL ? wait_for_link(here, self, request) : WARD_OK;
+        waited = rc == WARD_EFULL ? wait_for_link(here, self, route, request) : WARD_OK;
     } while (rc == WARD_EFULL && !waited);
     if (rc == WARD_STOP) rc = WARD_EFULL; /* the mailbox there, not the link */
     return waited ? waited : rc;

@@ -200,6 +200,9 @@ struct ward__route {
         void *arg, struct ward__token from, ward_ref to, const struct ward__question *question);
     ward_status (*find)(
         void *arg, struct ward__token from, const char *node, const char *path, int64_t by_ns);
+    /* For who was told WARD_EFULL: ends its wait with WARD_OK when there may be room for it, soon
+     * or not at all. False: there is already. */
+    bool (*await)(void *arg, struct ward__token who, ward_ref to);
     /* The asker `from` of this node waits no more. */
     void (*forget)(void *arg, struct ward__token from);
     /* mail: 0 with a status, else the answer, which stays the caller's. Errors: WARD_EINVAL,

@@ -39,7 +39,7 @@ ward_status bench_server(ward_self *self)
 
     url_of(url, sizeof url, args);
     (void)bench_spawn(self, args, count_frames, NULL,
-        (ward_spec){ .name = "echo", .state_bytes = sizeof(uint64_t), .mailbox_max = 65536 });
+        (ward_spec){ .name = "echo", .state_bytes = sizeof(uint64_t) });
     bench_ok(ward_listen(ward_node_of(self), url, NULL), "listen");
     (void)puts("ready");
     (void)fflush(stdout);

@@ -35,10 +35,35 @@ static uint32_t at(const struct ward__chain *chain, struct ward__pool *pool, uin
     return index;
 }
 
-enum ward__pushed ward__mailbox_push_chain(
-    struct ward__mailbox *box, struct ward__pool *pool, uint64_t life, struct ward__chain *chain)
+struct ward__chain ward__chain_cut(
+    struct ward__chain *chain, struct ward__pool *pool, uint32_t count)
 {
-    const uint64_t shut = WARD__DEAD | WARD__CLOSED | WARD__WAITED;
+    struct ward__chain cut = { 0 };
+
+    if (count == 0) return cut;
+    cut = (struct ward__chain){ chain->first, at(chain, pool, count), count };
+    chain->first = ward__load(&ward__mail(pool, cut.last)->next);
+    chain->count -= count;
+    ward__store(&ward__mail(pool, cut.last)->next, 0);
+    return cut;
+}
+
+void ward__chain_join(struct ward__chain *chain, struct ward__pool *pool, struct ward__chain *more)
+{
+    if (more->count == 0) return;
+    if (chain->count)
+        ward__store(&ward__mail(pool, chain->last)->next, more->first);
+    else
+        chain->first = more->first;
+    chain->last = more->last;
+    chain->count += more->count;
+    *more = (struct ward__chain){ 0 };
+}
+
+/* Unless one of the flags `shut` is set. */
+static enum ward__pushed push(struct ward__mailbox *box, struct ward__pool *pool, uint64_t life,
+    struct ward__chain *chain, uint64_t shut)
+{
     uint64_t word = ward__load_acq(&box->word); /* the word first, the life second */
     uint32_t count, tail, rest, first = chain->first;
 
@@ -59,4 +84,16 @@ enum ward__pushed ward__mailbox_push_chain(
     chain->first = rest;
     chain->count -= count;
     return word & WARD__SCHEDULED ? WARD__PUSHED : WARD__PUSHED_SCHEDULE;
+}
+
+enum ward__pushed ward__mailbox_push_chain(
+    struct ward__mailbox *box, struct ward__pool *pool, uint64_t life, struct ward__chain *chain)
+{
+    return push(box, pool, life, chain, WARD__DEAD | WARD__CLOSED | WARD__WAITED);
+}
+
+enum ward__pushed ward__mailbox_hand_chain(
+    struct ward__mailbox *box, struct ward__pool *pool, struct ward__chain *chain)
+{
+    return push(box, pool, ward__load(&box->life), chain, WARD__DEAD);
 }

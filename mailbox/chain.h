@@ -35,5 +35,14 @@ uint32_t ward__chain_take(struct ward__chain *chain, struct ward__pool *pool);
  * perhaps not all. Anything else: none was, and ward__mailbox_push of one says why. Any thread. */
 enum ward__pushed ward__mailbox_push_chain(
     struct ward__mailbox *box, struct ward__pool *pool, uint64_t life, struct ward__chain *chain);
+/* The same by the owner for those who have waited. */
+enum ward__pushed ward__mailbox_hand_chain(
+    struct ward__mailbox *box, struct ward__pool *pool, struct ward__chain *chain);
+
+/* The first `count` of them, which is no more than there are. */
+struct ward__chain ward__chain_cut(
+    struct ward__chain *chain, struct ward__pool *pool, uint32_t count);
+/* All of `more`, behind. */
+void ward__chain_join(struct ward__chain *chain, struct ward__pool *pool, struct ward__chain *more);
 
 #endif

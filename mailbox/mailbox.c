@@ -10,6 +10,8 @@
 
 #include "base/assert.h"
 #include "base/platform.h"
+#include "mailbox/lane.h"
+#include "mailbox/value.h"
 
 /* A sender between its swap and its link: usually the next instruction, else preempted. */
 enum { LOOK_NS = 1000 };
@@ -160,14 +162,12 @@ static void unwait(struct ward__mailbox *box)
     if (!box->head) (void)ward__and_seq(&box->word, ~WARD__WAITED);
 }
 
-enum ward__pushed ward__mailbox_park(
-    struct ward__mailbox *box, uint64_t life, struct ward__wait *wait)
+/* WARD__PUSH_FULL: who has so many bytes to send may stand in the list; nobody overtakes. */
+static enum ward__pushed admit_locked(struct ward__mailbox *box, uint64_t life, size_t bytes)
 {
     enum ward__pushed rc = WARD__PUSH_FULL;
-    uint64_t word;
+    uint64_t word = ward__load_seq(&box->word);
 
-    pthread_mutex_lock(box->lock);
-    word = ward__load_seq(&box->word);
     while (rc == WARD__PUSH_FULL) {
         if (ward__load(&box->life) != life || (word & WARD__DEAD)) {
             rc = WARD__PUSH_GONE;
@@ -177,13 +177,23 @@ enum ward__pushed ward__mailbox_park(
             break;
         } else if (ward__cas_seq(&box->word, &word, word | WARD__WAITED)) {
             /* The other half of the Dekker pair with `released`. */
-            if (has_room(box, word, wait->parcel_bytes)) {
+            if (has_room(box, word, bytes)) {
                 (void)ward__and_seq(&box->word, ~WARD__WAITED);
                 rc = WARD__PUSHED;
             }
             break;
         }
     }
+    return rc;
+}
+
+enum ward__pushed ward__mailbox_park(
+    struct ward__mailbox *box, uint64_t life, struct ward__wait *wait)
+{
+    enum ward__pushed rc;
+
+    pthread_mutex_lock(box->lock);
+    rc = admit_locked(box, life, wait->parcel_bytes);
     if (rc == WARD__PUSH_FULL) append(box, wait);
     pthread_mutex_unlock(box->lock);
     return rc;
@@ -225,6 +235,98 @@ static bool hand_over(struct ward__mailbox *box, struct ward__pool *pool, struct
     return true;
 }
 
+/* -- lanes ------------------------------------------------------------------------------------- */
+
+static struct ward__lane *lane_of(struct ward__wait *wait)
+{
+    return (struct ward__lane *)(void *)((char *)wait - offsetof(struct ward__lane, wait));
+}
+
+/* What must be reserved for it. */
+static size_t weight(struct ward_msg *mail)
+{
+    size_t bytes = ward__mail_beside_bytes(mail);
+
+    if (ward__mail_bits(mail) & WARD__MAIL_BLOBS)
+        bytes += ward__value_blob_bytes(mail->type, ward__mail_block(mail));
+    return bytes;
+}
+
+static size_t chain_weight(struct ward__pool *pool, const struct ward__chain *chain)
+{
+    size_t bytes = 0;
+
+    for (uint32_t i = chain->count, at = chain->first; i; i--) {
+        struct ward_msg *mail = ward__mail(pool, at);
+        bytes += weight(mail);
+        at = ward__load(&mail->next);
+    }
+    return bytes;
+}
+
+static size_t first_weight(struct ward__pool *pool, const struct ward__chain *chain)
+{
+    return chain->count ? weight(ward__mail(pool, chain->first)) : 0;
+}
+
+enum ward__pushed ward__lane_park(struct ward__mailbox *box, struct ward__pool *pool, uint64_t life,
+    struct ward__lane *lane, struct ward__chain *chain)
+{
+    size_t bytes = chain_weight(pool, chain) + chain->count * sizeof(struct ward_msg);
+    enum ward__pushed rc;
+
+    pthread_mutex_lock(box->lock);
+    rc = admit_locked(box, life, first_weight(pool, chain));
+    if (rc == WARD__PUSH_FULL) {
+        ward__chain_join(&lane->chain, pool, chain);
+        lane->bytes += bytes;
+        lane->wait.parcel_bytes = first_weight(pool, &lane->chain);
+        if (!lane->wait.listed) append(box, &lane->wait);
+        lane->news(lane, WARD_OK);
+    }
+    pthread_mutex_unlock(box->lock);
+    return rc;
+}
+
+/* A turn: as many as fit. False: not even one does. */
+static bool serve_lane(struct ward__mailbox *box, struct ward__pool *pool, struct ward__lane *lane)
+{
+    uint32_t fill = (ward__word_count(ward__load_acq(&box->word)) - ward__load(&box->released)) &
+                    WARD__COUNT_MASK;
+    uint32_t count = ward__load(&box->bound) - fill;
+    struct ward__chain turn;
+    size_t bytes;
+
+    if (count > WARD__LANE_TURN) count = WARD__LANE_TURN;
+    if (count > lane->chain.count) count = lane->chain.count;
+    turn = ward__chain_cut(&lane->chain, pool, count);
+    bytes = chain_weight(pool, &turn);
+    if (bytes && !fits(box, bytes)) { /* then one at a time */
+        struct ward__chain rest = turn;
+        turn = ward__chain_cut(&rest, pool, 1);
+        ward__chain_join(&rest, pool, &lane->chain);
+        lane->chain = rest;
+        count = 1;
+        bytes = first_weight(pool, &turn);
+        if (bytes && !fits(box, bytes)) {
+            ward__chain_join(&turn, pool, &lane->chain);
+            lane->chain = turn;
+            return false;
+        }
+    }
+    lane->bytes -= bytes + count * sizeof(struct ward_msg);
+    unlist(box, &lane->wait);
+    (void)ward__mailbox_hand_chain(box, pool, &turn);
+    ward__assert(turn.count == 0); /* the owner, who is running, made room */
+    lane->wait.parcel_bytes = first_weight(pool, &lane->chain);
+    if (lane->chain.count) append(box, &lane->wait);
+    unwait(box);
+    lane->news(lane, WARD_OK);
+    return true;
+}
+
+/* -- what the owner does for them -------------------------------------------------------------- */
+
 void ward__mailbox_serve(
     struct ward__mailbox *box, struct ward__pool *pool, ward__wake *wake, void *arg)
 {
@@ -232,6 +334,10 @@ void ward__mailbox_serve(
     while (box->head && !full(box, ward__load_acq(&box->word), ward__load(&box->released))) {
         struct ward__wait *wait = box->head;
         size_t bytes = wait->parcel_bytes;
+        if (wait->lane) {
+            if (!serve_lane(box, pool, lane_of(wait))) break;
+            continue;
+        }
         if (bytes && !fits(box, bytes)) break;
         unlist(box, wait);
         if (hand_over(box, pool, wait))
@@ -251,6 +357,10 @@ void ward__mailbox_evict(struct ward__mailbox *box, ward_status status, ward__wa
         uint64_t cell = ward__load_acq(&wait->cell);
         unlist(box, wait);
         unwait(box);
+        if (wait->lane) {
+            lane_of(wait)->news(lane_of(wait), status);
+            continue;
+        }
         if (!ward__waiting(cell) || !ward__wait_claim(wait, cell)) continue;
         wait->status = status;
         wake(arg, wait, false);

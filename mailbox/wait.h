@@ -44,6 +44,7 @@ struct ward__wait {
     struct ward__wait *next, *prev;
     struct ward__mailbox *at; /* whose list it was put in; the waiter's */
     bool listed; /* it still is */
+    bool lane; /* it is part of a ward__lane */
     bool asks; /* the answer is a message; after a hand-over it waits on, for that */
 };
 

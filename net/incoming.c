@@ -112,18 +112,43 @@ static struct ward__slot *target(ward_node *node, const struct ward__frame *fram
     return ward__slot(node, frame->slot);
 }
 
+/* One after the other; when there is no room for one the rest waits with it. Not WARD_OK: the first
+ * of what is left in the chain cannot go in. */
+static ward_status push_all(struct ward__session *session, struct ward__slot *slot, uint64_t life,
+    struct ward__chain *chain)
+{
+    struct ward__here here = ward__session_here(session);
+    ward_status rc = WARD_OK;
+
+    while (!rc && chain->count) {
+        struct ward_msg *first = ward__mail(&here.node->pool, chain->first);
+        uint32_t next = ward__load(&first->next);
+        rc = ward__deliver(&here, slot, life, chain->first);
+        if (rc) {
+            ward__store(&first->next, next); /* a push that failed has cut it off */
+        } else {
+            chain->first = next;
+            chain->count--;
+        }
+        if (rc == WARD_EFULL) rc = ward__park_mail(session, slot, life, chain);
+    }
+    return rc;
+}
+
 static ward_status deliver(
     struct ward__session *session, const struct ward__frame *frame, const struct ward__token *token)
 {
     struct ward__here here = ward__session_here(session);
     struct ward__slot *slot = target(here.node, frame);
+    struct ward__chain chain = { 0 };
     uint32_t mail;
     ward_status rc;
 
     if (!slot) return WARD_EGONE;
     rc = ward__mail_from_wire(session, &mail, frame, token);
     if (rc) return rc;
-    rc = ward__deliver(&here, slot, frame->life, mail);
+    ward__chain_add(&chain, &here.node->pool, frame->life, mail);
+    rc = push_all(session, slot, frame->life, &chain);
     if (rc) ward__mail_free(&here, mail);
     return rc;
 }
@@ -147,19 +172,16 @@ static void push_batch(struct ward__here *here, struct ward__batch *batch)
     if (ward__mailbox_withdraw(&slot->box, left)) ward__schedule(here, slot);
 }
 
-/* What there is no room for goes the way of a single one, and is refused there. */
 static void flush(struct ward__session *session)
 {
     struct ward__here here = ward__session_here(session);
     struct ward__batch *batch = &session->batch;
-    uint32_t mail;
+    ward_status rc;
 
     if (!batch->chain.count) return;
     if (batch->chain.count > 1) push_batch(&here, batch);
-    while ((mail = ward__chain_take(&batch->chain, &here.node->pool)) != 0) {
-        ward_status rc = ward__deliver(&here, batch->slot, batch->life, mail);
-        if (!rc) continue;
-        ward__mail_free(&here, mail);
+    while ((rc = push_all(session, batch->slot, batch->life, &batch->chain)) != WARD_OK) {
+        ward__mail_free(&here, ward__chain_take(&batch->chain, &here.node->pool));
         refuse(session, batch->index, batch->life, rc);
     }
     batch->weight = 0;
@@ -171,7 +193,10 @@ static ward_status sent(struct ward__session *session, const struct ward__frame 
     ward_node *node = session->net->node;
     struct ward__batch *batch = &session->batch;
     struct ward__slot *slot = target(node, frame);
+    struct ward_msg *mail;
+    bool never_fits;
     uint32_t index;
+    size_t weight;
     ward_status rc = WARD_EGONE;
 
     if (batch->slot != slot || batch->life != frame->life || batch->chain.count == BATCH_MAX)
@@ -184,9 +209,14 @@ static ward_status sent(struct ward__session *session, const struct ward__frame 
     batch->slot = slot;
     batch->index = frame->slot;
     batch->life = frame->life;
+    mail = ward__mail(&node->pool, index);
+    weight = ward__mail_weight(mail);
+    never_fits = weight > ward__load(&slot->box.bytes_max); /* then it must not wait for room */
+    if (never_fits) flush(session);
     ward__chain_add(&batch->chain, &node->pool, frame->life, index);
-    ward__mail(&node->pool, index)->tick = ward__load(&node->tick);
-    batch->weight += ward__mail_weight(ward__mail(&node->pool, index));
+    mail->tick = ward__load(&node->tick);
+    batch->weight += weight;
+    if (never_fits) flush(session);
     return WARD_OK;
 }
 
@@ -277,6 +307,9 @@ ward_status ward__incoming(struct ward__session *session, const struct ward__fra
     case WARD__FRAME_DEMONITOR: ward__near_demonitor(session, frame); return WARD_OK;
     case WARD__FRAME_DOWN: ward__far_down(session, frame); return WARD_OK;
     case WARD__FRAME_STOP: stopped(session, frame); return WARD_OK;
+    case WARD__FRAME_FULL:
+    case WARD__FRAME_ROOM: ward__room_frame(session, frame); return WARD_OK;
+    case WARD__FRAME_TAKEN: return ward__link_taken(&session->link, frame->id);
     case WARD__FRAME_SEND:
     case WARD__FRAME_HELLO:
     case WARD__FRAME_WELCOME:

@@ -92,6 +92,7 @@ static bool take_locked(struct ward__link *link)
     link->going = link->waiting;
     link->waiting = empty;
     link->gone = 0;
+    link->written += link->going.bytes;
     link->sending = link->sent = true;
     link->send_ms = link->limits.dead_ms;
     return true;
@@ -110,12 +111,28 @@ static void start(struct ward__link *link)
     if (!send_rest(link)) ward__link_drop(link);
 }
 
+static bool has_room(const struct ward__link *link, size_t part)
+{
+    uint64_t under_way = link->waiting.bytes + link->written - link->taken;
+
+    return waiting_bytes(link) <= (link->limits.queued_max - 1) / part &&
+           under_way < WARD__WINDOW / part;
+}
+
+/* True: the caller is to call `roomy`, once it has given the lock back. */
+static bool roomy_locked(struct ward__link *link)
+{
+    if (!link->refused || (!link->closed && !has_room(link, 2))) return false;
+    link->refused = false;
+    return true;
+}
+
 static void on_sent(void *arg)
 {
     struct ward__link *link = arg;
     size_t bytes;
     ward_status rc = link->via->io_end(link->sender, &bytes, NULL);
-    bool again = false;
+    bool again = false, roomy;
 
     pthread_mutex_lock(&link->lock);
     if (rc) close_locked(link, rc);
@@ -126,7 +143,9 @@ static void on_sent(void *arg)
         link->going.bytes = link->gone = 0;
         again = take_locked(link);
     }
+    roomy = roomy_locked(link);
     pthread_mutex_unlock(&link->lock);
+    if (roomy) link->ops->roomy(link);
     if (!again || !send_rest(link)) ward__link_drop(link);
 }
 
@@ -137,7 +156,10 @@ static ward_status room_locked(struct ward__link *link, enum ward__urgency urgen
 
     if (link->closed || link->leaving) return WARD_ELINK;
     switch (urgency) {
-    case WARD__PUT_MAIL: return bytes < limits->queued_max ? WARD_OK : WARD_EFULL;
+    case WARD__PUT_MAIL:
+        if (has_room(link, 1)) return WARD_OK;
+        link->refused = true;
+        return WARD_EFULL;
     case WARD__PUT_ANSWER: return bytes / 2 < limits->queued_max ? WARD_OK : WARD_EFULL;
     case WARD__PUT_NEWS: break;
     }
@@ -181,6 +203,40 @@ bool ward__link_put_to(
     pthread_mutex_unlock(&link->lock);
     if (starts) start(link);
     return there;
+}
+
+ward_status ward__link_taken(struct ward__link *link, uint64_t bytes)
+{
+    bool right, roomy;
+
+    pthread_mutex_lock(&link->lock);
+    right = bytes <= link->written - link->taken;
+    if (right) link->taken += bytes;
+    roomy = roomy_locked(link);
+    pthread_mutex_unlock(&link->lock);
+    if (roomy) link->ops->roomy(link);
+    return right ? WARD_OK : WARD_EINVAL;
+}
+
+bool ward__link_refused(struct ward__link *link)
+{
+    bool refused;
+
+    pthread_mutex_lock(&link->lock);
+    refused = link->refused && !link->closed;
+    pthread_mutex_unlock(&link->lock);
+    return refused;
+}
+
+void ward__link_take(struct ward__link *link, size_t held)
+{
+    uint64_t most = link->handled > held ? link->handled - held : 0;
+    struct ward__frame frame = { .kind = WARD__FRAME_TAKEN };
+
+    if (most < link->told + WARD__TAKEN_LEAST) return;
+    frame.id = most - link->told;
+    link->told = most;
+    (void)ward__link_put(link, &frame, WARD__PUT_NEWS);
 }
 
 void ward__link_leads_to(struct ward__link *link, uint32_t node)
@@ -294,6 +350,7 @@ static ward_status hand_up(struct ward__link *link)
     }
     if (at) memmove(link->in.data, link->in.data + at, link->in.bytes - at);
     link->in.bytes -= at;
+    link->handled += at;
     if (!link->in.bytes && link->in.cap > KEEP_BYTES) ward__buf_drop(&link->in);
     link->ops->rest(link);
     return rc;
@@ -341,7 +398,8 @@ ward_status ward__link_open(struct ward__link *link, const struct ward__link_ops
     link->stream = stream;
     link->receiver = link->sender = link->ticker = NULL;
     link->closed = link->up = link->leaving = link->sending = link->sent = link->shut = false;
-    link->late = false;
+    link->late = link->refused = false;
+    link->written = link->taken = link->handled = link->told = 0;
     link->why = WARD_OK;
     link->peer = 0;
     link->gone = 0;

@@ -22,6 +22,8 @@
 
 enum {
     WARD__HELLO_MS = 2000, /* from connected to up */
+    WARD__WINDOW = 4 << 20, /* bytes on their way that the peer has not taken */
+    WARD__TAKEN_LEAST = 512 << 10, /* what is worth a frame that says so */
     WARD__LINGER_MS = 200 /* after BYE, for the peer to read it and close */
 };
 
@@ -32,6 +34,8 @@ struct ward__link_ops {
     void (*begin)(struct ward__link *link);
     /* A frame. Anything but WARD_OK closes the link with it. */
     ward_status (*frame)(struct ward__link *link, const struct ward__frame *frame);
+    /* There is room for mail again, after it was refused for want of it. */
+    void (*roomy)(struct ward__link *link);
     /* All that had been read is handled. */
     void (*rest)(struct ward__link *link);
     /* The last thing, once: closed, and why. */
@@ -64,6 +68,8 @@ struct ward__link {
     struct ward__known known; /* types that were sent */
     ward_status why;
     struct ward__link_limits limits;
+    bool refused; /* mail, since `roomy` was last called */
+    uint64_t written, taken; /* bytes: handed to nng; of them the peer's that it has said so of */
     struct ward__buf waiting, going;
     size_t gone; /* of `going` */
     uint32_t send_ms; /* and how long a send may take */
@@ -71,12 +77,13 @@ struct ward__link {
     /* The receiver's. */
     struct ward__buf in;
     int64_t hello_by_ns;
+    uint64_t handled, told; /* bytes: that were read; of them the peer knows */
     bool late; /* silent for most of dead_ms: one more look */
 };
 
 /* What may be put when. */
 enum ward__urgency {
-    WARD__PUT_MAIL, /* WARD_EFULL when queued_max bytes wait */
+    WARD__PUT_MAIL, /* WARD_EFULL when queued_max bytes wait, or WARD__WINDOW were not taken */
     WARD__PUT_ANSWER, /* when twice as many do */
     WARD__PUT_NEWS /* never; a peer that does not read them loses the link */
 };
@@ -96,6 +103,13 @@ void ward__link_up(struct ward__link *link, const struct ward__link_limits *limi
  * cannot be put for want of memory close the link. Any thread. */
 ward_status ward__link_put(
     struct ward__link *link, const struct ward__frame *frame, enum ward__urgency urgency);
+/* Whether mail was refused for want of room, and `roomy` not called since. */
+bool ward__link_refused(struct ward__link *link);
+/* From a frame's handler: the peer has taken so many more bytes. Errors: WARD_EINVAL: than there
+ * were. */
+ward_status ward__link_taken(struct ward__link *link, uint64_t bytes);
+/* From `rest`: tells the peer what was taken, all that was read but for `held` bytes. */
+void ward__link_take(struct ward__link *link, size_t held);
 /* The same if it is up with that node; false: it is not. Needs no reference. */
 bool ward__link_put_to(
     struct ward__link *link, uint32_t node, const struct ward__frame *frame, ward_status *rc);

@@ -179,6 +179,7 @@ static void net_free(void *arg)
     }
     ward__map_drop(&net->pending);
     ward__map_drop(&net->fars);
+    ward__held_free(net);
     ward__sessions_free(net);
     ward__unreserve(net->calls, WARD__CALLS_MAX * sizeof *net->calls);
     pthread_mutex_destroy(&net->lock);

@@ -12,10 +12,10 @@
  *     near      the peer's monitor on an actor of ours
  *     seeker    a path that the peer waits for
  *
- * Locks: a session's `frames` -> the tree lock -> the net's -> a link's. `frames` is held while a
- * frame is handled, so that nothing of a session is delivered after its end was told. User code
- * never runs here. The record is made by the first ward_listen or ward_connect and freed with the
- * node; everything else in it is gone when ward_close returns.
+ * Locks: a session's `frames` -> the tree lock -> a mailbox's -> the net's -> a link's. `frames` is
+ * held while a frame is handled, so that nothing of a session is delivered after its end was told.
+ * User code never runs here. The record is made by the first ward_listen or ward_connect and freed
+ * with the node; everything else in it is gone when ward_close returns.
  */
 #ifndef WARD_NET_NET_H
 #define WARD_NET_NET_H
@@ -23,7 +23,7 @@
 #include <sys/queue.h>
 #include <ward/net.h>
 
-#include "mailbox/chain.h"
+#include "mailbox/lane.h"
 #include "mailbox/slab.h"
 #include "net/link.h"
 #include "net/map.h"
@@ -36,6 +36,10 @@ enum {
     WARD__SESSIONS_MAX = 1024,
     WARD__STRANGERS_MAX = 128, /* that are not up yet */
     WARD__DOORS = 64,
+    WARD__HELD_MAX = 8 << 20, /* bytes of mail of a peer's that wait here for room */
+    WARD__HELD_MANY = 1 << 20, /* for one actor: then the peer is told to stop */
+    WARD__FULLS_MAX = 4096, /* actors with which a session may be told to stop, each way */
+    WARD__WAITERS_MAX = 64, /* who are told of room at once; others look again by themselves */
     WARD__HOMES_MAX = 1024, /* nodes whose names are remembered */
     WARD__URL_MAX = 256
 };
@@ -103,6 +107,26 @@ struct ward__batch {
     size_t weight; /* of what lies beside them */
 };
 
+/* Mail that waits for room at one actor. It outlives its session: what has arrived is delivered. */
+struct ward__held {
+    struct ward__lane lane; /* first; the lock of the actor's mailbox, also for what follows */
+    size_t counted; /* of its bytes in session->held_bytes */
+    bool told; /* the peer sends no more */
+    uint64_t life;
+    struct ward__session *session; /* NULL: it is over */
+    struct ward__net *net;
+    struct ward__slot *slot;
+    struct ward__entry entry; /* of the session's, by slot; `frames` */
+    LIST_ENTRY(ward__held) list; /* of the net's without a session; net lock */
+};
+LIST_HEAD(ward__helds, ward__held);
+
+/* An actor of a peer's whose mailbox is full. */
+struct ward__full {
+    struct ward__entry entry; /* of the session's, by slot */
+    uint64_t life;
+};
+
 /* Of a session that is over the memory is used for another one, and stays until the net is freed:
  * see ward__link_put_to. */
 struct ward__session {
@@ -120,6 +144,7 @@ struct ward__session {
     bool up, parting;
     struct ward__pendings asks;
     struct ward__map calls;
+    struct ward__map fulls;
     /* Tree lock. */
     struct ward__fars fars;
     struct ward__map nears, seekers;
@@ -129,9 +154,11 @@ struct ward__session {
     struct ward__link_limits limits; /* once up */
     struct ward__frame refused; /* SENDs not taken since the last REFUSED */
     struct ward__batch batch;
+    struct ward__map held;
     struct ward__magazines magazines;
     struct ward__slabs slabs;
     struct ward__known known; /* types that came */
+    _Atomic size_t held_bytes; /* anybody's */
 };
 LIST_HEAD(ward__sessions, ward__session);
 
@@ -173,12 +200,19 @@ struct ward__net {
     struct ward__home homes[WARD__HOMES_MAX];
     uint32_t homes_next;
     uint32_t calls_used, call_free;
+    struct ward__helds held; /* whose session is over */
+    struct {
+        uint32_t node;
+        struct ward__token token;
+    } waiters[WARD__WAITERS_MAX]; /* for room at the actors of that node */
+    uint32_t waiters_count;
     struct ward__map pending;
     struct ward__pendings unlinked; /* finds whose node is not linked */
     /* Tree lock. */
     struct ward__map fars;
     uint64_t last_id;
     /* Counted. */
+    _Atomic uint32_t fulls; /* in all sessions */
     _Atomic uint64_t refused_by_peers, refused_here, late, broken_off;
 };
 
@@ -234,6 +268,35 @@ void ward__near_demonitor(struct ward__session *session, const struct ward__fram
 ward_status ward__near_find(struct ward__session *session, const struct ward__frame *frame);
 /* True: that FIND was open. */
 bool ward__near_find_cancel(struct ward__session *session, uint64_t id);
+
+/* -- room (room.c) ----------------------------------------------------------------------------- */
+
+/* Mail for a mailbox that is full waits; `frames` is held. WARD_OK: the chain is empty, or there is
+ * room now after all. Else why it cannot. */
+ward_status ward__park_mail(struct ward__session *session, struct ward__slot *slot, uint64_t life,
+    struct ward__chain *chain);
+/* Bytes of it that the peer is not told of yet, so that what is under way grows less. */
+static inline size_t ward__held_back(const struct ward__session *session)
+{
+    size_t bytes = ward__load(&session->held_bytes);
+
+    return bytes < WARD__WINDOW / 2 ? bytes : WARD__WINDOW / 2;
+}
+/* No frame comes any more. */
+void ward__held_end(struct ward__session *session);
+/* With the node. */
+void ward__held_free(struct ward__net *net);
+/* The peer says that an actor of its has no room, or has it again. */
+void ward__room_frame(struct ward__session *session, const struct ward__frame *frame);
+/* Whether it said so of this one. */
+bool ward__room_wanted_locked(const struct ward__session *session, ward_ref to);
+bool ward__room_wanted(struct ward__net *net, ward_ref to);
+/* The session was lost. Net lock. */
+void ward__room_end_locked(struct ward__session *session);
+/* For the route: see there. */
+bool ward__room_await(void *arg, struct ward__token token, ward_ref to);
+/* There may be. */
+void ward__room_tell(struct ward__net *net, uint32_t node);
 
 /* -- questions of peers (calls.c) -------------------------------------------------------------- */
 

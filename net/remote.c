@@ -37,6 +37,7 @@ static ward_status route_send(void *arg, ward_ref to, const ward_type *type, con
     ward_status rc;
 
     if (!type) return WARD_EINVAL;
+    if (ward__load(&net->fulls) && ward__room_wanted(net, to)) return WARD_EFULL;
     if (session && ward__link_put_to(&session->link, to.node, &frame, &rc)) return rc;
     session = ward__session_to(net, to.node); /* another node has its door, or it is not up */
     if (!session) return WARD_ELINK;
@@ -117,14 +118,16 @@ static void route_forget(void *arg, struct ward__token token)
 
 /* Enters a question for the session with that node, which comes with a reference. */
 static ward_status enter(
-    struct ward__net *net, struct ward__pending *pending, uint32_t node, struct ward__session **out)
+    struct ward__net *net, struct ward__pending *pending, ward_ref to, struct ward__session **out)
 {
     ward_status rc = WARD_OK;
 
     pthread_mutex_lock(&net->lock);
-    *out = ward__session_to_locked(net, node);
+    *out = ward__session_to_locked(net, to.node);
     if (!*out)
         rc = WARD_ELINK;
+    else if (ward__room_wanted_locked(*out, to))
+        rc = WARD_EFULL;
     else if (!ward__map_put(&net->pending, &pending->entry))
         rc = WARD_ENOMEM;
     if (!rc) {
@@ -158,7 +161,7 @@ static ward_status route_ask(
     pending->bytes = sizeof *pending;
     pending->token = from;
     pending->entry.key = frame.id;
-    rc = enter(net, pending, to.node, &session);
+    rc = enter(net, pending, to, &session);
     if (rc) {
         pending_free(net, pending);
         return rc;
@@ -356,6 +359,7 @@ const struct ward__route ward__net_route = {
     .send = route_send,
     .ask = route_ask,
     .find = ward__remote_find,
+    .await = ward__room_await,
     .forget = route_forget,
     .answer = route_answer,
     .waits = route_waits,

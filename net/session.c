@@ -75,10 +75,12 @@ static void end(struct ward__session *session, ward_status why)
     was_up = session->up;
     session->up = session->claimed = false;
     ward__link_leads_to(&session->link, 0);
+    ward__room_end_locked(session);
     pthread_mutex_unlock(&net->lock);
     if (was_up) {
         ward__calls_end(session);
         ward__remote_end(session);
+        ward__room_tell(net, session->peer_node);
         ward__tree_lock(net->node);
         ward__fars_end_locked(&here, session);
         ward__nears_end_locked(&here, session);
@@ -113,6 +115,7 @@ static void on_over(struct ward__link *link, ward_status why)
     struct ward__net *net = session->net;
 
     end(session, session->refusal ? session->refusal : why);
+    ward__held_end(session);
     ward__magazines_flush(&net->node->pool, &session->magazines); /* no frame comes any more */
     ward__slabs_leave(&session->slabs);
     pthread_mutex_lock(&net->lock);
@@ -297,12 +300,23 @@ static void on_rest(struct ward__link *link)
     struct ward__session *session = session_of(link);
 
     if (!session->ended) ward__incoming_rest(session);
+    if (!session->ended && session->up) ward__link_take(link, ward__held_back(session));
     pthread_mutex_unlock(&session->frames);
 }
 
-static const struct ward__link_ops ops = {
-    .begin = on_begin, .frame = on_frame, .rest = on_rest, .over = on_over, .free = on_free
-};
+static void on_roomy(struct ward__link *link)
+{
+    struct ward__session *session = session_of(link);
+
+    ward__room_tell(session->net, session->peer_node);
+}
+
+static const struct ward__link_ops ops = { .begin = on_begin,
+    .frame = on_frame,
+    .rest = on_rest,
+    .roomy = on_roomy,
+    .over = on_over,
+    .free = on_free };
 
 static void say_hello(struct ward__session *session)
 {
@@ -390,8 +404,9 @@ void ward__session_open(struct ward__endpoint *endpoint, struct ward__stream *st
     session->net = net;
     session->endpoint = endpoint;
     session->calls.heap = session->nears.heap = session->seekers.heap = session->slabs.heap = heap;
-    session->calls.factor = session->nears.factor = session->seekers.factor =
-        net->via->chance(net->node) | 1;
+    session->held.heap = session->fulls.heap = heap;
+    session->calls.factor = session->nears.factor = session->seekers.factor = session->held.factor =
+        session->fulls.factor = net->via->chance(net->node) | 1;
     rc = ward__link_open(&session->link, &ops, net->via, net->node, stream);
     room = enlist(session, rc);
     if (room) {

@@ -70,6 +70,9 @@ static const struct kind kinds[WARD__FRAME_KINDS] = {
         HEAD(BOOL, final), HEAD(U64, incarnation) }, 5, false },
     [WARD__FRAME_STOP] = { { HEAD(U32, slot), HEAD(U64, life), HEAD(BOOL, mail_only) },
         3, false },
+    [WARD__FRAME_FULL] = { { HEAD(U32, slot), HEAD(U64, life) }, 2, false },
+    [WARD__FRAME_ROOM] = { { HEAD(U32, slot), HEAD(U64, life) }, 2, false },
+    [WARD__FRAME_TAKEN] = { { HEAD(U64, id) }, 1, false },
 };
 /* clang-format on */
 

@@ -22,7 +22,7 @@
 #include "net/pack.h"
 
 enum {
-    WARD__WIRE_VERSION = 1,
+    WARD__WIRE_VERSION = 2,
     WARD__FRAME_HEAD = 5, /* bytes of length and kind */
     /* What follows the length, in frames that carry no value; and in those before WELCOME. */
     WARD__FRAME_SMALL_MAX = 2048,
@@ -51,6 +51,9 @@ enum ward__frame_kind {
     WARD__FRAME_DEMONITOR, /* id of the MONITOR */
     WARD__FRAME_DOWN, /* id of the MONITOR, reason, status, final, incarnation */
     WARD__FRAME_STOP, /* slot, life: ward_cancel, or with mail_only ward_close_mail */
+    WARD__FRAME_FULL, /* slot, life: mail for it waits here for room; send it no more for now */
+    WARD__FRAME_ROOM, /* slot, life: go on */
+    WARD__FRAME_TAKEN, /* id: so many more bytes of what you wrote are off my hands */
     WARD__FRAME_KINDS /* one more than there are */
 };
 

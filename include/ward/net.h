@@ -6,11 +6,13 @@
  * are "site-b:/epro/terms", deadlines travel as time left. What a node may be sent is its
  * ward_opts.table; a type that is not in it is refused, WARD_EDENIED for who asks with it.
  *
- * What is different over a link: WARD_OK of ward_send says that the link has it; a mailbox there
- * that is full or gone refuses it later, counted and as a WARD_EV_DEAD_LETTER event. A question to
- * a full mailbox is WARD_EFULL at once, and one without a deadline WARD_EINVAL. A lost link resumes
- * its asks with WARD_ELINK, in doubt, and fires its monitors: WARD_BY_LINK, WARD_ELINK, not final,
- * because the actor may live on and be there again with the link. A find goes on waiting.
+ * What is different over a link: WARD_OK of ward_send says that the link has it; an actor there
+ * that is gone refuses it later, counted and as a WARD_EV_DEAD_LETTER event. What comes for a full
+ * mailbox waits there for room, in order; when that is much (1 MiB) ward_send is WARD_EFULL here,
+ * and ward_send_by and ward_ask wait until their deadline. Over 8 MiB for all full mailboxes of a
+ * link it is refused. A question without a deadline is WARD_EINVAL. A lost link resumes its asks
+ * with WARD_ELINK, in doubt, and fires its monitors: WARD_BY_LINK, WARD_ELINK, not final, because
+ * the actor may live on and be there again with the link. A find goes on waiting.
  *
  * Names are unique among linked nodes: a second one of the same name is refused while the first is
  * linked. A node that was given none is known to its peers as "ward." and eight digits.

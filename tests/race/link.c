@@ -185,11 +185,12 @@ static void what_cannot_travel_is_refused(struct pair *pair)
     CHECK_IS(ward_ask(pair->self, &answer, at, &SECRET, "x", soon(pair)), WARD_EDENIED);
     CHECK_IS(ward_send(pair->self, at, &SECRET, "x"), WARD_OK);
     EVENTUALLY(ward__load(&net->refused_by_peers) == 1);
-    for (int i = 0; i < 10; i++)
-        CHECK_IS(ward_send(pair->self, full, &NOTE, &note), WARD_OK);
-    EVENTUALLY(ward__load(&net->refused_by_peers) == 7);
     EVENTUALLY(pair->at_desk.letters > 0);
-    CHECK_IS(ward_ask(pair->self, &answer, full, &NOTE, &note, soon(pair)), WARD_EFULL);
+    for (int i = 0; i < 10; i++) /* more than it has room for: they wait there */
+        CHECK_IS(ward_send(pair->self, full, &NOTE, &note), WARD_OK);
+    CHECK_IS(ward_ask(pair->self, &answer, full, &NOTE, &note, ward_in_ms(pair->self, 50)),
+        WARD_ETIMEDOUT);
+    CHECK_IS(ward__load(&net->refused_by_peers), 1);
     CHECK_IS(ward_blob_copy(pair->self, &blob, (ward_bytes){ big, sizeof big }), WARD_OK);
     note.blob = blob;
     CHECK_IS(ward_send(pair->self, at, &NOTE, &note), WARD_OK);

@@ -413,6 +413,60 @@ static void a_peer_that_does_not_read_is_given_up(const char *url, ward_node *si
     enemy_close(&enemy);
 }
 
+/* -- room ---------------------------------------------------------------------------------------
+ */
+
+static void a_peer_cannot_take_what_was_never_written(const char *url)
+{
+    struct ward__frame taken = { .kind = WARD__FRAME_TAKEN, .id = UINT64_MAX };
+    struct enemy enemy;
+
+    befriend(&enemy, url, "hoarder");
+    put(&enemy, &taken);
+    CHECK(is_closed_though_alive(&enemy));
+    enemy_close(&enemy);
+}
+
+/* It sends on to an actor that has no room, whatever it is told. */
+static void mail_that_waits_is_bounded(const char *url, const struct pair *pair, ward_ref deaf_at)
+{
+    struct ward__net *net = net_of_node(pair->site);
+    uint64_t before = ward__load(&net->refused_here);
+    static char text[4000];
+    struct ward__frame mail = { .kind = WARD__FRAME_SEND,
+        .slot = deaf_at.slot,
+        .life = deaf_at.life,
+        .type = &COUNT,
+        .source = text };
+    size_t bytes = ward__load(&pair->site->heap.bytes);
+    struct enemy enemy;
+
+    befriend(&enemy, url, "bully");
+    memset(text, 't', sizeof text - 1);
+    for (int i = 0; i < 3 * (WARD__HELD_MAX / (int)sizeof text); i++)
+        put(&enemy, &mail);
+    CHECK(await(&enemy, WARD__FRAME_REFUSED, WARD_EFULL));
+    CHECK(ward__load(&net->refused_here) > before);
+    CHECK(ward__load(&pair->site->heap.bytes) < bytes + WARD__HELD_MAX + (2 << 20));
+    enemy_close(&enemy);
+}
+
+static void what_a_peer_says_of_its_room_is_bounded(const char *url, const struct pair *pair)
+{
+    struct ward__net *net = net_of_node(pair->site);
+    struct ward__frame full = { .kind = WARD__FRAME_FULL, .life = 1 };
+    struct enemy enemy;
+
+    befriend(&enemy, url, "snob");
+    for (full.slot = 1; full.slot <= 2 * WARD__FULLS_MAX; full.slot++)
+        put(&enemy, &full);
+    EVENTUALLY(ward__load(&net->fulls) == WARD__FULLS_MAX);
+    CHECK_IS(
+        ward_send(ward_outside(pair->site), (ward_ref){ 0x5eed, 5, 1 }, &COUNT, "x"), WARD_EFULL);
+    enemy_close(&enemy);
+    EVENTUALLY(ward__load(&net->fulls) == 0);
+}
+
 /* -- crowds ------------------------------------------------------------------------------------ */
 
 static void come_and_go(const char *url)
@@ -505,6 +559,10 @@ static void against(bool tcp)
     a_peer_that_does_not_read_is_given_up(url, pair.site);
     the_honest_link_works(&pair);
     come_and_go(url);
+    a_peer_cannot_take_what_was_never_written(url);
+    mail_that_waits_is_bounded(url, &pair, find(&pair, "deaf"));
+    what_a_peer_says_of_its_room_is_bounded(url, &pair);
+    the_honest_link_works(&pair);
     a_crowd_of_strangers_is_bounded(url, &pair);
     the_honest_link_works(&pair);
     no_descriptors_is_no_end(&pair);

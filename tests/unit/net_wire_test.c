@@ -73,6 +73,9 @@ static const struct ward__frame FRAMES[] = {
     { .kind = WARD__FRAME_DOWN, .id = 5, .reason = WARD_BY_STUCK, .status = WARD_EFENCED },
     { .kind = WARD__FRAME_STOP, .slot = 8, .life = 9 },
     { .kind = WARD__FRAME_STOP, .slot = 8, .life = 9, .mail_only = true },
+    { .kind = WARD__FRAME_FULL, .slot = 8, .life = 9 },
+    { .kind = WARD__FRAME_ROOM, .slot = 8, .life = 9 },
+    { .kind = WARD__FRAME_TAKEN, .id = 1 << 20 },
 };
 
 static ward_bytes packed_frame(const struct ward__frame *frame)
@@ -207,7 +210,7 @@ Test(frame, is_refused_for_its_length_or_kind_as_soon_as_it_is_seen)
     cr_expect_eq(framed(101, "\0\0\0\x65", 4), WARD_OK);
     cr_expect_eq(framed(SIZE_MAX, "\xff\xff\xff\xff", 4), WARD_OK);
     cr_expect_eq(framed(100, "\0\0\0\2\0", 5), WARD_EINVAL, "kind 0");
-    cr_expect_eq(framed(100, "\0\0\0\2\x10", 5), WARD_EINVAL, "one more than there are");
+    cr_expect_eq(framed(100, "\0\0\0\2\x13", 5), WARD_EINVAL, "one more than there are");
     cr_expect_eq(framed(100, "\0\0\0\2\xff", 5), WARD_EINVAL);
     cr_expect_eq(framed(SIZE_MAX, "\0\0\x08\x01\x04", 5), WARD_ETOOBIG, "a ping of 2 KiB");
     cr_expect_eq(framed(SIZE_MAX, "\0\0\x08\0\x04", 5), WARD_OK);
