@@ -8,6 +8,8 @@ DATA =
 PREFIX = /usr/local
 SECONDS = 60
 ROUNDS = 20
+SEEDS = 100000
+FROM = 1
 PEERS = ../shared/peers
 
 all: ## build what is released, in build/release
@@ -43,8 +45,8 @@ check: ## all of CI, the format and the lint, here
 models: ## all checks of the models with spin; the longest takes minutes and 6 GiB
 	@failed=0; for m in tests/models/*.pml; do tests/models/run.sh $$m all || failed=1; done; exit $$failed
 
-soak: ## race, simulation and unit tests of the release build ROUNDS=20 times, until one fails
-	@tools/test release -L '^(race|sim|unit)$$' --repeat until-fail:$(ROUNDS)
+soak: ## each simulation for SEEDS=100000 seeds FROM=1 on; race and unit tests ROUNDS=20 times
+	@tools/soak $(SEEDS) $(FROM) $(ROUNDS)
 
 bench: ## measure beside the peers in PEERS=dir, 5 rounds; writes docs/performance.md
 	@tools/bench --peers '$(PEERS)'

@@ -315,15 +315,12 @@ static bool abandons(const void *arg)
 
 int main(int argc, char **argv)
 {
-    static const uint64_t failed[] = { 4, 7, 439 };
     static struct world world;
     static const struct scenario scenario = { .name = "cancel_tree",
         .body = run,
         .world = &world,
         .world_bytes = sizeof world,
         .after = after,
-        .failed = failed,
-        .failed_count = WARD_COUNT(failed),
         .abandons = abandons };
 
     return simulate(&scenario, argc, argv);

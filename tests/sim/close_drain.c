@@ -327,16 +327,13 @@ static void after(void *arg)
 
 int main(int argc, char **argv)
 {
-    static const uint64_t failed[] = { 6, 11, 12 };
     static struct world world;
     static const struct scenario scenario = { .name = "close_drain",
         .body = run,
         .world = &world,
         .world_bytes = sizeof world,
         .after = after,
-        .on_event = on_event,
-        .failed = failed,
-        .failed_count = WARD_COUNT(failed) };
+        .on_event = on_event };
 
     return simulate(&scenario, argc, argv);
 }

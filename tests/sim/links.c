@@ -308,7 +308,7 @@ static ward_status node_body(ward_self *self)
     world.busy--;
     while (!rc && world.busy)
         rc = ward_sleep(self, ward_in_ms(self, 10));
-    if (!rc) rc = ward_sleep(self, ward_in_ms(self, 11000)); /* the silence of a fault is over */
+    if (!rc) rc = ward_sleep(self, ward_in_ms(self, 1500)); /* the silence of a fault is over */
     if (!rc) rc = all_there(self, pairs[site->index], site->index);
     site->closing = true;
     return rc;

@@ -459,15 +459,12 @@ static void on_event(void *arg, const ward_event *event)
 
 int main(int argc, char **argv)
 {
-    static const uint64_t failed[] = { 4, 9, 16 };
     static struct world world;
     static const struct scenario scenario = { .name = "restarts",
         .body = run,
         .world = &world,
         .world_bytes = sizeof world,
-        .on_event = on_event,
-        .failed = failed,
-        .failed_count = WARD_COUNT(failed) };
+        .on_event = on_event };
 
     return simulate(&scenario, argc, argv);
 }

@@ -3,12 +3,13 @@
  * scenario.h - what the simulation tests share: runs a scenario for many seeds, and at the first
  * check that fails prints the seed, the place and how to repeat exactly that run.
  *
- * Seeds that once failed are in each scenario's own list and are run first, for ever. An assert of
- * the core, a crash and a loop that does not end are reported with their seed like any check. A
- * scenario keeps what it knows in its world, which is zeroed before each run; the node is closed
- * before `after` looks at it, so whatever was to be cleaned up has been.
+ * Seeds that once failed stand in the file `seeds` beside this one and are run first, for ever. An
+ * assert of the core, a crash and a loop that does not end are reported with their seed like any
+ * check. A scenario keeps what it knows in its world, which is zeroed before each run; the node is
+ * closed before `after` looks at it, so whatever was to be cleaned up has been.
  *
- * TRACE=1 prints each thing that happens.
+ * SEEDS says how many, FROM from which, as arguments or in the environment; one alone is run
+ * without those that are kept. TRACE=1 prints each thing that happens, PROGRESS=1 how far it is.
  *
  * Header only, for plain mains on one thread. The one static variable says what is running, for
  * the hooks and signal handlers that are given nothing.
@@ -21,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "supervisor/tree.h"
@@ -42,8 +44,6 @@ struct scenario {
     size_t world_bytes;
     void (*after)(void *world); /* the node is closed. NULL: nothing */
     void (*on_event)(void *world, const ward_event *event);
-    const uint64_t *failed; /* seeds that once failed */
-    size_t failed_count;
     uint32_t times; /* each seed is run. 0: once */
     void (*plan)(ward_sim_opts *opts, uint64_t seed); /* order and faults. NULL: none */
     bool (*abandons)(const void *world); /* it may: some hang for ever. NULL: it never does */
@@ -64,8 +64,11 @@ MAYBE_UNUSED static _Noreturn void fail_now(const char *at, const char *format, 
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\nrepeat: FROM=%llu SEEDS=1 %s\n", (unsigned long long)running.seed,
-        running.program);
+    fprintf(stderr,
+        "\nrepeat: FROM=%llu SEEDS=1 %s (with TRACE=1: what happened)\n"
+        "keep:   echo %s %llu >>tests/sim/seeds\n",
+        (unsigned long long)running.seed, running.program, running.name,
+        (unsigned long long)running.seed);
     fflush(stderr);
     abort();
 }
@@ -96,9 +99,22 @@ static void on_signal(int number)
     put(running.name);
     put(": seed ");
     put(at);
-    put(": it does not end\n");
+    put(number == SIGALRM ? ": it does not end\n" : ": it crashed\n");
     signal(number, SIG_DFL);
     raise(number);
+}
+
+/* A crash may be on a fiber whose stack is used up. */
+static void catch_signals(void)
+{
+    static char stack[1 << 16];
+    struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_ONSTACK };
+
+    sigaltstack(&(stack_t){ .ss_sp = stack, .ss_size = sizeof stack }, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    if (WARD__ASAN || WARD__TSAN) return; /* which say more */
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
 }
 
 static void print_step(void *hook, const char *line)
@@ -136,27 +152,64 @@ static uint64_t number_of(const char *text, uint64_t otherwise)
     return text && *text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+static void all_times(const struct scenario *scenario, uint64_t seed)
+{
+    alarm(30);
+    for (uint32_t k = 0; k == 0 || k < scenario->times; k++)
+        one_seed(scenario, seed);
+}
+
+static uint64_t kept_seeds(const struct scenario *scenario)
+{
+    FILE *file = fopen(WARD_SEEDS_FILE, "r");
+    unsigned long long seed;
+    uint64_t count = 0;
+    char line[256], name[64];
+
+    CHECKF(file != NULL, "cannot read %s", WARD_SEEDS_FILE);
+    while (fgets(line, sizeof line, file)) {
+        if (line[0] == '#' || line[0] == '\n') continue;
+        CHECKF(sscanf(line, "%63s %llu", name, &seed) == 2, "%s: %s", WARD_SEEDS_FILE, line);
+        if (strcmp(name, scenario->name) != 0) continue;
+        all_times(scenario, seed);
+        count++;
+    }
+    fclose(file);
+    return count;
+}
+
+static double seconds_since(const struct timespec *began)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)(now.tv_sec - began->tv_sec) + (double)(now.tv_nsec - began->tv_nsec) / 1e9;
+}
+
 /* main of a scenario: [SEEDS [FROM]] as arguments or from the environment. */
 MAYBE_UNUSED static int simulate(const struct scenario *scenario, int argc, char **argv)
 {
     uint64_t seeds = number_of(argc > 1 ? argv[1] : getenv("SEEDS"), SEEDS);
-    uint64_t from = number_of(argc > 2 ? argv[2] : getenv("FROM"), 1);
-    bool all = argc < 2 && !getenv("FROM");
+    uint64_t from = number_of(argc > 2 ? argv[2] : getenv("FROM"), 1), kept = 0;
+    bool progress = getenv("PROGRESS") != NULL;
+    struct timespec began;
+    double told = 0, took;
 
     running.name = scenario->name;
     running.program = argv[0];
-    signal(SIGALRM, on_signal);
-    for (size_t i = 0; all && i < scenario->failed_count; i++) {
-        alarm(30);
-        one_seed(scenario, scenario->failed[i]);
-    }
+    catch_signals();
+    clock_gettime(CLOCK_MONOTONIC, &began);
+    if (seeds != 1) kept = kept_seeds(scenario);
     for (uint64_t i = 0; i < seeds; i++) {
-        alarm(30);
-        for (uint32_t k = 0; k == 0 || k < scenario->times; k++)
-            one_seed(scenario, from + i);
+        all_times(scenario, from + i);
+        if (!progress || (took = seconds_since(&began)) - told < 5) continue;
+        told = took;
+        fprintf(stderr, "%s: %llu of %llu seeds, %.0f a second\n", scenario->name,
+            (unsigned long long)i + 1, (unsigned long long)seeds, (double)(i + 1) / took);
     }
-    printf("%s: %llu seeds from %llu\n", scenario->name, (unsigned long long)seeds,
-        (unsigned long long)from);
+    printf("%s: %llu seeds from %llu, and %llu kept, in %.1f s\n", scenario->name,
+        (unsigned long long)seeds, (unsigned long long)from, (unsigned long long)kept,
+        seconds_since(&began));
     return 0;
 }
 

@@ -504,16 +504,13 @@ static bool abandons(const void *arg)
 
 int main(int argc, char **argv)
 {
-    static const uint64_t failed[] = { 1, 2, 17487, 24185 };
     static struct world world;
     static const struct scenario scenario = { .name = "stuck",
         .body = run,
         .world = &world,
         .world_bytes = sizeof world,
         .on_event = on_event,
-        .abandons = abandons,
-        .failed = failed,
-        .failed_count = WARD_COUNT(failed) };
+        .abandons = abandons };
 
     return simulate(&scenario, argc, argv);
 }
