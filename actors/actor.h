@@ -48,7 +48,8 @@ enum {
     WARD__SIG_CANCEL = 1, /* sticky: it must stop */
     WARD__SIG_QUEUE = 2, /* there are records in the incarnation's queue */
     WARD__SIG_TIME = 4, /* its deadline passed */
-    WARD__SIG_AGAIN = 8 /* a message is to be handed out again, before all others */
+    WARD__SIG_AGAIN = 8, /* a message is to be handed out again, before all others */
+    WARD__SIG_SHIELD = 16 /* its waits are not to end for CANCEL; the owner's and the stop's */
 };
 
 /* What became of messages, apart from "handled", which is the remainder. */
@@ -198,6 +199,7 @@ struct ward__inc {
     void *watches; /* of the supervision layer: whom it monitors; tree lock */
     void *timers; /* of the supervision layer; tree lock */
     struct ward__asks asks;
+    int64_t shield_ns; /* until then; the owner's */
     void *join; /* of the supervision layer: what a WARD__EDGE_ALL stands for; tree lock */
     _Alignas(16) unsigned char state[];
 };
@@ -211,6 +213,7 @@ struct ward__marks {
     bool linked; /* below its parent */
     bool asked; /* this incarnation was cancelled, its stop_ms runs */
     bool final; /* ... and is not to come again */
+    bool shielded; /* ... under a shield: the alarm is for its fall, an eighth early */
     bool late; /* its .start took longer than start_ms */
     bool child_failed; /* it was cancelled because a child failed */
     bool quarantined; /* its turn was revoked; no thread of its own will finish it */

@@ -169,6 +169,8 @@ struct ward__tree_ops {
         struct ward__here *here, struct ward__slot *slot, struct ward__outcome outcome, bool bare);
     /* Clean-up has run; the incarnation is over. */
     void (*finished)(struct ward__here *here, struct ward__slot *slot);
+    /* When the shield of a cancelled actor has to fall; INT64_MAX: it is not cancelled. */
+    int64_t (*falls_at)(struct ward__here *here, struct ward__slot *slot);
     /* An incarnation's monitors, timers and requests. */
     void (*forget)(struct ward__here *here, struct ward__inc *inc);
     /* A quarantined turn came back: its memory may go. */
@@ -594,6 +596,11 @@ void ward__abandon(struct ward__here *here, uint32_t holder, struct ward__token 
 void ward__abandon_one(struct ward__here *here, uint32_t holder, struct ward__token token,
     struct ward__request **ending);
 bool ward__abandoned(const ward_self *self);
+/* Whether a shield is up (shield.c); one whose time has come falls here. */
+bool ward__shielded(const ward_self *self);
+void ward__unshield(const ward_self *self);
+/* Why this actor has to stop or leave its message, unless it is shielded. */
+ward_status ward__to_stop(const ward_self *self);
 /* The question in hand; cell 0: none. */
 static inline struct ward__token ward__question_of(const ward_self *self)
 {

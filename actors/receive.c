@@ -16,12 +16,14 @@ static void resume_sender(void *arg, struct ward__wait *wait, bool handed_over)
     struct ward__here *here = arg;
     struct ward__slot *slot =
         (struct ward__slot *)((char *)wait - offsetof(struct ward__slot, wait));
+    uint32_t signals;
     uint64_t cell;
 
     if (handed_over && wait->asks) {
         /* It waits on. Who cancelled it in between saw no wait: look for them, see wait.h. */
         cell = ward__load_seq(&wait->cell);
-        if (!(ward__load_seq(&slot->signals) & WARD__SIG_CANCEL)) return;
+        signals = ward__load_seq(&slot->signals);
+        if (!(signals & WARD__SIG_CANCEL) || (signals & WARD__SIG_SHIELD)) return;
         if (!ward__waiting(cell) || !ward__wait_claim(wait, cell)) return;
         wait->status = WARD_ECANCELED;
     }
@@ -378,6 +380,7 @@ ward_status ward_receive_at(ward_self *self, const ward_msg **out, ward_deadline
     ward__hand_end_quick(&here, self, WARD_ENOREPLY);
     if (ward__unlikely(self->answer != NULL)) ward__answer_end(&here, self);
     ward__waited(&here, self);
+    if (ward__unlikely(ward__load(&self->slot->signals) & WARD__SIG_SHIELD)) ward__unshield(self);
     rc = receive(&here, self, by.ns, at);
     if (!rc) *out = self->hand;
     ward__leave(self);

@@ -350,7 +350,7 @@ static struct ward__request *open_one(
     ward__store(&request->holder, holder);
     ward__store(&request->id, cell >> 1 << WARD__REQUEST_BITS | index_of(node, request));
     request->inc = self->inc;
-    request->made_for = ward__question_of(self);
+    request->made_for = ward__shielded(self) ? (struct ward__token){ 0 } : ward__question_of(self);
     request->state = WARD__REQUEST_OPEN;
     request->status = WARD_OK;
     request->answer = 0;
@@ -438,7 +438,7 @@ static ward_status ask(
     if (!request) return WARD_ELIMIT;
     id = ward__load(&request->id);
     rc = arm(here, self, asking->until_ns);
-    if (!rc && ward__abandoned(self)) rc = WARD_EABANDONED;
+    if (!rc && request->made_for.cell && ward__abandoned(self)) rc = WARD_EABANDONED;
     if (!rc) rc = put(here, request, asking);
     if (rc)
         forget(here, self, request);

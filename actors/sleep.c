@@ -34,12 +34,8 @@ ward_status ward_checkpoint(ward_self *self)
 
     if (self->kind == WARD__SELF_OUTSIDE) return WARD_OK;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
-    if (ward__load_acq(&self->slot->signals) & WARD__SIG_CANCEL)
-        rc = WARD_ECANCELED;
-    else if (ward__abandoned(self))
-        rc = WARD_EABANDONED;
-    else if (self->waits && !self->ending)
-        ward__yield(&here, self);
+    rc = ward__to_stop(self);
+    if (!rc && self->waits && !self->ending) ward__yield(&here, self);
     ward__leave(self);
     return rc;
 }

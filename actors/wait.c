@@ -15,9 +15,18 @@
 ward_status ward__wait_refused(const ward_self *self)
 {
     if (!self->waits || self->ending) return WARD_ESTATE;
-    if (ward__load_acq(&self->slot->signals) & WARD__SIG_CANCEL) return WARD_ECANCELED;
-    if (ward__abandoned(self)) return WARD_EABANDONED;
-    return WARD_OK;
+    return ward__to_stop(self);
+}
+
+ward_status ward__to_stop(const ward_self *self)
+{
+    uint32_t signals = ward__load_seq(&self->slot->signals);
+
+    if (ward__unlikely(signals & (WARD__SIG_CANCEL | WARD__SIG_SHIELD))) {
+        if (ward__shielded(self)) return WARD_OK;
+        if (signals & WARD__SIG_CANCEL) return WARD_ECANCELED;
+    }
+    return ward__abandoned(self) ? WARD_EABANDONED : WARD_OK;
 }
 
 bool ward__abandoned(const ward_self *self)
@@ -34,6 +43,8 @@ int64_t ward__wait_until(const ward_self *self, ward_deadline by)
     struct ward__token token = ward__question_of(self);
     int64_t deadline;
 
+    if (ward__unlikely(ward__load(&self->slot->signals) & WARD__SIG_SHIELD) && ward__shielded(self))
+        return self->inc->shield_ns < by.ns ? self->inc->shield_ns : by.ns;
     if (ward__likely(!token.cell)) return by.ns;
     if (!ward__asker_waits(self->node, token, &deadline)) return by.ns;
     return deadline < by.ns ? deadline : by.ns;
@@ -154,14 +165,12 @@ ward_status ward__wait_end(struct ward__here *here, ward_self *self, uint64_t ce
 {
     struct ward__slot *slot = self->slot;
     struct ward__wait *wait = &slot->wait;
-    ward_status stop = WARD_OK;
-    bool mine = false;
+    ward_status stop;
+    bool mine = false, shielded;
 
     ward__fence(); /* the cell is armed before the flags are read */
-    if (ward__load_seq(&slot->signals) & WARD__SIG_CANCEL)
-        stop = WARD_ECANCELED;
-    else if (ward__abandoned(self))
-        stop = WARD_EABANDONED;
+    stop = ward__to_stop(self);
+    shielded = ward__load(&slot->signals) & WARD__SIG_SHIELD;
     if (stop && ward__load(&wait->cell) == cell && ward__wait_claim(wait, cell)) {
         wait->status = stop;
         mine = true;
@@ -175,6 +184,10 @@ ward_status ward__wait_end(struct ward__here *here, ward_self *self, uint64_t ce
             leave_fiber(here, self, WARD__LEFT_PARKED);
     }
     over(slot);
+    if (ward__unlikely(shielded) && wait->status == WARD_ETIMEDOUT) {
+        stop = ward__to_stop(self); /* it may have been the shield's time that passed */
+        if (stop) return stop;
+    }
     return wait->status;
 }
 
@@ -238,7 +251,8 @@ static void abandon_wait(struct ward__here *here, struct ward__slot *slot, struc
         cell = ward__load_seq(&slot->wait.cell);
         if (!ward__waiting(cell)) return; /* it finds out at its next wait */
         if (ward__load_seq(&slot->question_cell) != token.cell ||
-            ward__load(&slot->question_asker) != token.asker)
+            ward__load(&slot->question_asker) != token.asker ||
+            (ward__load_seq(&slot->signals) & WARD__SIG_SHIELD))
             return;
     } while (!ward__wait_claim(&slot->wait, cell));
     slot->wait.status = WARD_EABANDONED;

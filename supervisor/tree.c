@@ -172,14 +172,33 @@ static void end_wait(struct ward__here *here, struct ward__slot *slot)
 
     ward__poke(here, slot, WARD__SIG_CANCEL);
     cell = ward__load_seq(&slot->wait.cell);
-    if (!ward__waiting(cell) || !ward__wait_claim(&slot->wait, cell)) return;
+    if (!ward__waiting(cell) || (ward__load_seq(&slot->signals) & WARD__SIG_SHIELD)) return;
+    if (!ward__wait_claim(&slot->wait, cell)) return;
     slot->wait.status = WARD_ECANCELED;
     ward__resume(here, slot);
 }
 
+/* Its stop_ms begin. Under a shield the last eighth of them begins with its fall. */
+static void set_stop(struct ward__here *here, struct ward__slot *slot)
+{
+    int64_t now = ward__clock_ns(here->node), at = grace(here->node, slot, now);
+
+    slot->marks.shielded = ward__load_seq(&slot->signals) & WARD__SIG_SHIELD;
+    if (slot->marks.shielded && at != INT64_MAX) at -= (at - now) / 8;
+    ward__alarm_set_locked(here->node, &slot->alarm, at);
+}
+
+static void shield_falls(struct ward__here *here, struct ward__slot *slot, int64_t now_ns)
+{
+    slot->marks.shielded = false;
+    ward__alarm_set_locked(
+        here->node, &slot->alarm, now_ns + (grace(here->node, slot, now_ns) - now_ns) / 8);
+    if (ward__and_seq(&slot->signals, ~(uint32_t)WARD__SIG_SHIELD) & WARD__SIG_SHIELD)
+        end_wait(here, slot);
+}
+
 static void cancel_running(struct ward__here *here, struct ward__slot *slot, bool final)
 {
-    ward_node *node = here->node;
     bool first = !slot->marks.asked;
 
     if (!first && (!final || slot->marks.final)) return;
@@ -192,7 +211,7 @@ static void cancel_running(struct ward__here *here, struct ward__slot *slot, boo
         ward__evict(here, slot, WARD_ECLOSED);
     }
     if (!first) return;
-    ward__alarm_set_locked(node, &slot->alarm, grace(node, slot, ward__clock_ns(node)));
+    set_stop(here, slot);
     ward__store(&slot->since_ns, ward__about_now_ns(here));
     end_wait(here, slot);
     ward__cancel_children_locked(here, slot);
@@ -505,6 +524,8 @@ void ward__alarmed_locked(struct ward__here *here, struct ward__slot *slot, int6
     } else if (!slot->marks.asked && ward__load(&slot->phase) == WARD__START) {
         slot->marks.late = true;
         ward__cancel_locked(here, slot, false);
+    } else if (slot->marks.shielded) {
+        shield_falls(here, slot, now_ns);
     } else if (now_ns < here->node->tree->fair_ns) {
         ward__alarm_set_locked(here->node, &slot->alarm, here->node->tree->fair_ns);
     } else if (ward__load(&slot->phase) != WARD__ENDING &&
@@ -585,6 +606,17 @@ static bool over(
     return none && !bare;
 }
 
+static int64_t falls_at(struct ward__here *here, struct ward__slot *slot)
+{
+    int64_t at = INT64_MAX, now = ward__clock_ns(here->node);
+
+    ward__tree_lock(here->node);
+    if (slot->marks.asked) at = slot->alarm.at_ns;
+    if (at != INT64_MAX && at > now && !slot->marks.shielded) at -= (at - now) / 8;
+    ward__tree_unlock(here->node);
+    return at;
+}
+
 static void finished(struct ward__here *here, struct ward__slot *slot)
 {
     ward__tree_lock(here->node);
@@ -615,6 +647,7 @@ const struct ward__tree_ops ward__tree_ops = {
     .finished = finished,
     .forget = forget,
     .look_at = ward__requests_at,
+    .falls_at = falls_at,
     .returned = ward__returned,
     .left = ward__node_left,
     .dead_letter = dead_letter,

@@ -536,6 +536,12 @@ WARD_CHECKED ward_status ward_timer_start(
     ward_self *self, ward_timer *out, const ward_type *type, const void *value, ward_deadline at);
 WARD_API void ward_timer_stop(ward_self *self, ward_timer timer);
 
+/* A must-finish step: until ward_unshield, the next receive, or `by`, which bounds the waits in it,
+ * these see neither cancellation nor the end of the question in hand. Does not nest; it falls an
+ * eighth before stop_ms are over. Errors: WARD_ESTATE in a handler. */
+WARD_CHECKED ward_status ward_shield(ward_self *self, ward_deadline by);
+WARD_API void ward_unshield(ward_self *self);
+
 WARD_API ward_deadline ward_in_ms(const ward_self *self, int64_t ms); /* <= 0: passed */
 WARD_API int64_t ward_ms_left(const ward_self *self, ward_deadline by); /* never: INT64_MAX */
 WARD_API ward_deadline ward_by(const ward_self *self); /* of what is in hand */
