@@ -28,6 +28,7 @@ enum ward__kind {
     WARD__POOLED, /* a blocking handler: turns on threads apart */
     WARD__THREAD, /* a blocking body: a thread for life */
     WARD__ATTACHED, /* a thread of the host */
+    WARD__ISOLATE, /* a process: nothing of it runs here */
     WARD__SUPERVISOR,
     WARD__ROOT
 };
@@ -104,6 +105,8 @@ struct ward__spec {
     ward_limit at_limit;
     ward_strategy strategy;
     uint32_t stop_spelled, drain_on_stop, discard_on_restart, significant;
+    size_t isolate_place, isolate_bytes_max; /* of its functions in the table */
+    uint32_t isolate_cpu_s, isolate_files_max, isolate_standby, isolate_blocks;
 };
 
 /* What is counted of a spec: kept beside it, so that specs can be compared byte by byte. */
@@ -205,6 +208,7 @@ struct ward__inc {
 };
 
 struct ward__thread;
+struct ward__isolate;
 struct ward__supervisor;
 struct ward__watch;
 
@@ -218,6 +222,7 @@ struct ward__marks {
     bool child_failed; /* it was cancelled because a child failed */
     bool quarantined; /* its turn was revoked; no thread of its own will finish it */
     bool lenient; /* the root, a host's thread: a child's failure is an event only */
+    uint8_t signal, exit_code; /* how an isolate's process ended */
 };
 
 struct ward__slot {
@@ -242,7 +247,10 @@ struct ward__slot {
     /* The owner's. */
     struct ward__inc *inc;
     uint32_t again; /* a message that is to be handed out again: see again.c. 0: none */
-    struct ward__fiber *fiber;
+    union {
+        struct ward__fiber *fiber;
+        struct ward__isolate *_Atomic isolate; /* of that kind; supervision's */
+    };
     struct ward__thread *thread; /* of a thread actor; under threads_lock, for who wakes it */
     _Atomic(struct ward__request *) requests; /* that are open; the mailbox's stripe */
     void *arg;

@@ -34,6 +34,7 @@ void ward__hand_failed(struct ward__here *here, ward_self *self)
         let_go(self);
     } else if (tries == 0) {
         ward__fate(self->slot, WARD__IN_DOUBT);
+        if (bits & WARD__MAIL_GIVEN) ward__given_done(here->node, mail, WARD__IN_DOUBT);
     } else {
         ward__fate(self->slot, WARD__DEAD_LETTERED);
         here->node->ops->dead_letter(here, self->slot, mail->type, WARD_ENOREPLY);

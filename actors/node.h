@@ -159,6 +159,15 @@ struct ward__outcome {
     ward_status status;
 };
 
+/* Why an isolate is to be looked at by who owns it: the isolates' thread, in supervision. */
+enum {
+    WARD__ISO_GRANT = 1, /* it is SCHEDULED, and its mailbox the thread's from now on */
+    WARD__ISO_RESUMED = 2, /* the question it asked is over */
+    WARD__ISO_LOOK = 4, /* signals; somebody gave a question up */
+    WARD__ISO_KILL = 8, /* it did not stop in time */
+    WARD__ISO_DEAD = 16 /* its life is over */
+};
+
 /* What the supervision layer does for the actors' layer. */
 struct ward__tree_ops {
     /* .start has returned well, or there is none. */
@@ -180,6 +189,8 @@ struct ward__tree_ops {
     /* An incarnation's requests are to be looked at then, or earlier. Errors: WARD_ENOMEM, the
      * first time. */
     ward_status (*look_at)(struct ward__here *here, struct ward__alarm *alarm, int64_t at_ns);
+    /* An isolate is to be looked at. */
+    void (*isolate)(ward_node *node, struct ward__slot *slot, uint32_t bits);
     /* A dead letter was made, for the log. */
     void (*dead_letter)(
         struct ward__here *here, struct ward__slot *slot, const ward_type *type, ward_status why);
@@ -220,6 +231,17 @@ struct ward__route {
     void (*stop)(void *arg); /* first thing of ward_close: no mail comes in after it */
     void (*close)(void *arg, int64_t by_ns); /* all threads have ended, or were abandoned */
     void (*free)(void *arg); /* with the node */
+    /* Of the inside of an isolate only; NULL else. A message it was given is done, or kept. */
+    void (*done)(void *arg, uint64_t id, enum ward__fate fate);
+    void (*kept)(void *arg, uint64_t id);
+    void (*stuck)(void *arg);
+    ward_status (*look)(void *arg, ward_ref *out, const char *path); /* waits for the host */
+};
+
+/* In the process of an isolate: who it is to everybody else. */
+struct ward__inside {
+    ward_ref me, parent;
+    bool sealed; /* it has its actor, and takes no other */
 };
 
 /* Who serves the census, of the layer above: told once, early in ward_close, to be gone. */
@@ -230,6 +252,7 @@ struct ward__census {
 struct ward__sim;
 struct ward__requests;
 struct ward__poller;
+struct ward__isolates;
 struct ward__tree;
 
 struct ward_node {
@@ -237,6 +260,7 @@ struct ward_node {
     struct ward__pool pool;
     struct ward__stacks stacks;
     uint32_t id;
+    const struct ward__inside *inside; /* NULL: this is no isolate */
     char name[WARD__NAME_MAX];
     const ward_table *table;
     ward_opts opts; /* strings excepted */
@@ -288,6 +312,7 @@ struct ward_node {
     struct ward__tree *tree;
     struct ward__requests *requests;
     struct ward__poller *_Atomic poller;
+    struct ward__isolates *_Atomic isolates;
     struct ward__sim *sim;
     _Atomic(struct ward__route *) route;
     struct ward__census *_Atomic census;
@@ -527,6 +552,8 @@ void ward__evict(struct ward__here *here, struct ward__slot *slot, ward_status s
 void ward__fate(const struct ward__slot *slot, enum ward__fate fate);
 /* The fate of the message in hand, if it came through the mailbox and is to end with its turn. */
 void ward__hand_fate(const ward_self *self, enum ward__fate fate);
+/* Inside an isolate: tells the host; WARD__FATES: handled. */
+void ward__given_done(ward_node *node, const struct ward_msg *mail, enum ward__fate fate);
 /* The kept ones end with their incarnation, which the slot still has: their places are free. */
 void ward__kept_end(struct ward__slot *slot, bool in_doubt);
 /* Puts a DOWN or a tick into the queue of an incarnation that lives; tree lock. */

@@ -53,7 +53,17 @@ void ward__hand_fate(const ward_self *self, enum ward__fate fate)
 {
     const uint32_t other = WARD__MAIL_SIGNAL | WARD__MAIL_KEPT | WARD__MAIL_PASSED;
 
-    if (self->hand && !(ward__mail_bits(self->hand) & other)) ward__fate(self->slot, fate);
+    if (!self->hand || (ward__mail_bits(self->hand) & other)) return;
+    ward__fate(self->slot, fate);
+    if (ward__mail_bits(self->hand) & WARD__MAIL_GIVEN)
+        ward__given_done(self->node, self->hand, fate);
+}
+
+void ward__given_done(ward_node *node, const struct ward_msg *mail, enum ward__fate fate)
+{
+    struct ward__route *route = ward__load_acq(&node->route);
+
+    route->done(route->arg, mail->u.ask.cell, fate);
 }
 
 void ward__kept_end(struct ward__slot *slot, bool in_doubt)
@@ -79,6 +89,8 @@ void ward__discard(struct ward__here *here, struct ward__slot *slot, struct ward
         (void)ward__answer(here, token, status, 0);
     }
     ward__fate(slot, fate);
+    if (fate == WARD__EXPIRED && (ward__mail_bits(mail) & WARD__MAIL_GIVEN))
+        ward__given_done(here->node, mail, fate);
     ward__bump(&slot->box.settled, 1);
     if (fate == WARD__DEAD_LETTERED) here->node->ops->dead_letter(here, slot, mail->type, status);
     ward__mailbox_unreserve(&slot->box, ward__mail_weight(mail));
@@ -265,7 +277,8 @@ void ward__hand_end(struct ward__here *here, ward_self *self, ward_status status
     if (ward__load(&self->slot->question_cell)) ward__store_seq(&self->slot->question_cell, 0);
     if (ward__unlikely(bits & WARD__MAIL_PASSED)) ward__fate(self->slot, WARD__HANDED_OVER);
     ward__bump(&self->slot->box.settled, 1);
-    if (ward__unlikely(bits & (WARD__MAIL_BESIDE | WARD__MAIL_BLOBS))) {
+    if (ward__unlikely(bits & (WARD__MAIL_BESIDE | WARD__MAIL_BLOBS | WARD__MAIL_GIVEN))) {
+        if (bits & WARD__MAIL_GIVEN) ward__given_done(here->node, mail, WARD__FATES);
         ward__mailbox_unreserve(&self->slot->box, ward__mail_weight(mail));
         ward__mail_empty(&here->node->heap, mail);
     }

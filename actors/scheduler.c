@@ -128,6 +128,7 @@ void ward__schedule_slow(struct ward__here *here, struct ward__slot *slot, enum 
     case WARD__THREAD:
     case WARD__ATTACHED: ward__thread_wake(node, slot, WARD__WAKE_LOOK); return;
     case WARD__POOLED: to_pool(node, slot); return;
+    case WARD__ISOLATE: node->ops->isolate(node, slot, WARD__ISO_GRANT); return;
     case WARD__SUPERVISOR:
     case WARD__ROOT: ward__fail("actors/scheduler.c", "a supervisor runs no code");
     case WARD__HANDLER:
@@ -160,6 +161,8 @@ void ward__resume(struct ward__here *here, struct ward__slot *slot)
 
     if (!here->node->sim && (kind == WARD__THREAD || kind == WARD__ATTACHED))
         ward__thread_wake(here->node, slot, WARD__WAKE_OVER);
+    else if (ward__unlikely(kind == WARD__ISOLATE))
+        here->node->ops->isolate(here->node, slot, WARD__ISO_RESUMED);
     else
         ward__schedule(here, slot);
 }
@@ -167,7 +170,10 @@ void ward__resume(struct ward__here *here, struct ward__slot *slot)
 void ward__poke(struct ward__here *here, struct ward__slot *slot, uint32_t bits)
 {
     (void)ward__or_seq(&slot->signals, bits);
-    if (ward__mailbox_signal(&slot->box)) ward__schedule(here, slot);
+    if (ward__mailbox_signal(&slot->box))
+        ward__schedule(here, slot);
+    else if (ward__load(&slot->kind) == WARD__ISOLATE) /* it may wait with its mailbox in hand */
+        here->node->ops->isolate(here->node, slot, WARD__ISO_LOOK);
 }
 
 /* -- a worker ---------------------------------------------------------------------------------- */

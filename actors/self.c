@@ -52,6 +52,7 @@ static void drop_kept(struct ward__here *here, struct ward_msg *mail)
         ward__mail_set(mail, 0, WARD__MAIL_ASK);
         (void)ward__answer(here, token, WARD_ENOREPLY, 0);
     }
+    if (ward__mail_bits(mail) & WARD__MAIL_GIVEN) ward__given_done(here->node, mail, WARD__FATES);
     ward__mail_empty(&here->node->heap, mail);
     ward__mail_set(mail, 0, WARD__MAIL_KEPT);
     ward__mail_release(&here->node->pool, here->magazines, mail, WARD__MAIL_READ);
@@ -99,6 +100,7 @@ static bool grow(struct ward__heap *heap, void **table, uint32_t count, uint32_t
 ward_ref ward_me(const ward_self *self)
 {
     if (self->kind == WARD__SELF_OUTSIDE) return (ward_ref){ 0, 0, 0 };
+    if (ward__unlikely(self->node->inside != NULL)) return self->node->inside->me;
     return (ward_ref){ self->node->id, ward__index(self->node, self->slot), self->life };
 }
 
@@ -107,6 +109,7 @@ ward_ref ward_parent(const ward_self *self)
     uint32_t parent;
 
     if (self->kind == WARD__SELF_OUTSIDE) return (ward_ref){ 0, 0, 0 };
+    if (self->node->inside) return self->node->inside->parent;
     parent = ward__load(&self->slot->parent);
     if (parent <= 1) return (ward_ref){ 0, 0, 0 }; /* the root is nobody to talk to */
     return ward__ref(self->node, ward__slot(self->node, parent));
@@ -287,6 +290,10 @@ ward_status ward_keep(ward_self *self, ward_msg **out, const ward_msg *msg)
     ward__bump(&self->slot->box.kept, 1);
     ward__mailbox_publish(&self->slot->box);
     ward__store_seq(&self->slot->question_cell, 0); /* kept is not in hand */
+    if (ward__mail_bits(mail) & WARD__MAIL_GIVEN) {
+        struct ward__route *route = ward__load_acq(&here.node->route);
+        route->kept(route->arg, mail->u.ask.cell);
+    }
     *out = mail;
     ward__leave(self);
     return WARD_OK;

@@ -263,6 +263,10 @@ void ward__abandon_one(struct ward__here *here, uint32_t holder, struct ward__to
     struct ward__request **ending)
 {
     if (holder == 0 || holder >= here->node->slots_max) return;
+    if (ward__load(&ward__slot(here->node, holder)->kind) == WARD__ISOLATE) {
+        here->node->ops->isolate(here->node, ward__slot(here->node, holder), WARD__ISO_LOOK);
+        return;
+    }
     ward__requests_for(here, ward__slot(here->node, holder), token, ending);
     abandon_wait(here, ward__slot(here->node, holder), token);
 }

@@ -265,6 +265,7 @@ static ward_state_of state_when_live(const struct raw *raw)
     case WARD__BODY:
         if (raw->on_thread) return WARD_RUNNING;
         return is_parked(raw) ? WARD_WAITING : WARD_RUNNABLE;
+    case WARD__ISOLATE: return raw->word & WARD__EMPTY ? WARD_WAITING : WARD_RUNNING;
     case WARD__THREAD:
     case WARD__ATTACHED: break;
     }

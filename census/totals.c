@@ -99,7 +99,8 @@ static void add_slot(struct ward__slot *slot, struct sums *sums)
     sums->out.live++;
     sums->out.accepted += box.taken + queued;
     sums->out.queued += empty ? 0 : queued;
-    sums->out.in_hand += in_hand > 0 && !empty;
+    /* An isolate's mailbox may be given up while its process has a message in hand. */
+    sums->out.in_hand += in_hand > 0 && (!empty || ward__load(&slot->kind) == WARD__ISOLATE);
     sums->out.kept += box.kept;
     sums->out.refused += ward__load(&slot->box.refused);
     sums->settled += box.settled;

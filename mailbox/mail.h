@@ -43,6 +43,7 @@ enum ward__mail_bits {
     WARD__MAIL_KIND = 8, /* shift: the ward_kind, three bits */
     WARD__MAIL_PASSED = 2048, /* its reader passed it on to another node */
     WARD__MAIL_SLAB = 4096, /* what lies beside is of a slab */
+    WARD__MAIL_GIVEN = 8192, /* to an isolate, by its host: u.ask.cell is its number there */
     WARD__MAIL_TRIES = 16, /* shift: how often its reader failed with it, and it came again */
     WARD__TRIES_MAX = 0xffff
 };

@@ -229,6 +229,7 @@ static ward_status net_of(ward_node *node, struct ward__net **out)
     closing = node->tree->closing;
     ward__tree_unlock(node);
     if (closing) return WARD_ECANCELED;
+    if (node->inside) return WARD_ESTATE; /* in an isolate: its route is the host */
     if (!route) {
         net = net_new(node);
         if (!net) return WARD_ENOMEM;

@@ -169,7 +169,7 @@ static bool read_head(struct ward__cursor *in, const struct head *head, void *me
         *(ward_status *)member = (ward_status)integer;
         return true;
     case IS_REASON:
-        if (!read_number(in, WARD_NOBODY, &number)) return false;
+        if (!read_number(in, WARD_BY_CRASH, &number)) return false;
         *(ward_reason *)member = (ward_reason)number;
         return true;
     case IS_BOOL:

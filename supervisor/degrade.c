@@ -10,7 +10,7 @@
  * between two incarnations, and belongs to the supervisor.
  */
 #include "base/assert.h"
-#include "supervisor/tree.h"
+#include "supervisor/isolate.h"
 
 void ward__degrade_locked(struct ward__here *here, struct ward__slot *slot)
 {
@@ -20,6 +20,7 @@ void ward__degrade_locked(struct ward__here *here, struct ward__slot *slot)
     ward__watches_degraded_locked(here, slot);
     ward__evict(here, slot, WARD_EUNAVAIL);
     ward__again_drop(here, slot);
+    ward__isolate_drop(here, slot, WARD_EUNAVAIL);
     ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EUNAVAIL, UINT32_MAX);
     ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_DEGRADED,
                                 .slot = slot,

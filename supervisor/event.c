@@ -226,7 +226,7 @@ static const char *word_for(ward_event_kind kind)
 static const char *word_of(ward_reason reason)
 {
     static const char *const words[] = { "by return", "by failure", "by cancel", "by stuck",
-        "by close", "by a child", "by link", "by limit", "nobody" };
+        "by close", "by a child", "by link", "by limit", "nobody", "by crash" };
 
     return (size_t)reason < WARD_COUNT(words) ? words[reason] : "?";
 }

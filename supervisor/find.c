@@ -9,7 +9,7 @@
 
 #include "supervisor/tree.h"
 
-enum { WORDS = WARD__NAME_MAX / 8 };
+enum { WORDS = WARD__NAME_MAX / 8, FIND_STEP_MAX_MS = 64 };
 
 static _Atomic uint64_t *words_of(const ward_node *node, uint32_t slot)
 {
@@ -225,6 +225,29 @@ static ward_status find_remote(
     return WARD_OK;
 }
 
+/* In an isolate: the host looks, again and again, since nobody stands there in a list for us. */
+static ward_status find_outside(
+    struct ward__here *here, ward_self *self, ward_ref *out, const struct search *search)
+{
+    struct ward__route *route = ward__load_acq(&here->node->route);
+    int64_t step = WARD__NS_MS;
+    ward_status rc;
+
+    while ((rc = route->look(route->arg, out, search->path)) == WARD_EGONE && search->until_ns) {
+        int64_t now = ward__clock_ns(here->node), until = now + step;
+        uint64_t cell;
+        if (search->until_ns <= now) return WARD_ETIMEDOUT;
+        rc = ward__wait_refused(self);
+        if (rc) return rc;
+        cell = ward__wait_begin(
+            here, self, until < search->until_ns ? until : search->until_ns, "find", search->at);
+        rc = ward__wait_end(here, self, cell);
+        if (rc != WARD_ETIMEDOUT) return rc;
+        if (step < FIND_STEP_MAX_MS * (int64_t)WARD__NS_MS) step *= 2;
+    }
+    return rc;
+}
+
 ward_status ward_find_at(
     ward_self *self, ward_ref *out, const char *path, ward_deadline by, const char *at)
 {
@@ -235,7 +258,10 @@ ward_status ward_find_at(
 
     if (!out || !path || !*path) return WARD_EINVAL;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
-    if (self->kind == WARD__SELF_OUTSIDE) {
+    if (ward__unlikely(here.node->inside != NULL)) {
+        search.until_ns = self->kind == WARD__SELF_OUTSIDE ? 0 : ward__wait_until(self, by);
+        rc = find_outside(&here, self, out, &search);
+    } else if (self->kind == WARD__SELF_OUTSIDE) {
         rc = local ? find_local(&here, self, out, &search) : WARD_ESTATE;
         if (rc == WARD_EGONE && by.ns > 0) rc = WARD_ESTATE; /* it would have to wait */
     } else {

@@ -104,6 +104,8 @@ void ward__watches_tell_locked(struct ward__here *here, struct ward__slot *slot,
         .reason = (ward_reason)slot->reason,
         .status = slot->status,
         .final = final,
+        .signal = slot->marks.signal,
+        .exit_code = slot->marks.exit_code,
         .incarnation = ward__load(&slot->incarnation) };
 
     tell_all(here, slot, &down, final);

@@ -17,7 +17,7 @@
 #include "actors/request.h"
 #include "actors/sim.h"
 #include "base/assert.h"
-#include "supervisor/tree.h"
+#include "supervisor/isolate.h"
 
 enum { LAST_MS = 5 }; /* kept back from the deadline, for what is done after the stop */
 
@@ -143,7 +143,7 @@ static void abandon_slot(struct ward__here *here, struct ward__slot *slot)
     ward_node *node = here->node;
 
     if (ward__load(&slot->phase) == WARD__FREE) return;
-    if (slot->fiber) {
+    if (slot->kind != WARD__ISOLATE && slot->fiber) {
         ward_self *self = ward__fiber_extra(slot->fiber);
         ward__hand_end(here, self, WARD_ENOREPLY);
         ward__answer_end(here, self);
@@ -157,11 +157,14 @@ static void abandon_slot(struct ward__here *here, struct ward__slot *slot)
         ward__timers_forget_locked(here, inc);
         ward__inc_free(here, inc);
     }
-    if (slot->fiber) ward__fiber_free(&node->stacks, slot->fiber);
-    slot->fiber = NULL;
+    if (slot->kind != WARD__ISOLATE && slot->fiber) {
+        ward__fiber_free(&node->stacks, slot->fiber);
+        slot->fiber = NULL;
+    }
     while (slot->child)
         abandon_slot(here, ward__slot(node, slot->child));
     ward__mailbox_kill(&slot->box);
+    ward__isolate_drop(here, slot, WARD_EGONE);
     ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EGONE, UINT32_MAX);
     ward__actor_unmake_locked(here, slot);
 }
@@ -173,6 +176,7 @@ static void free_node(ward_node *node)
     struct ward__route *route = ward__load_acq(&node->route);
 
     if (route) route->free(route->arg);
+    ward__isolates_free(node);
     for (uint32_t i = 0; node->workers && i < node->workers_count; i++) {
         ward__magazines_flush(&node->pool, &node->workers[i].magazines);
         ward__small_flush(node, &node->workers[i]);
@@ -324,7 +328,7 @@ static ward_status attach(
         birth.arg = spec->arg;
         birth.arg_bytes = spec->arg_bytes;
     }
-    if (node->sim) return WARD_ESTATE;
+    if (node->sim || node->inside) return WARD_ESTATE;
     site.spec_bytes = sizeof own;
     rc = ward__spec_intern(&here, &birth.spec, &own, site);
     if (rc) return rc;
@@ -505,12 +509,18 @@ static ward_status close_real(ward_node *node, size_t *abandoned, int64_t by_ns)
     cancel_all(node, ward__now_ns(), last);
     census = ward__load_acq(&node->census); /* there comes no other once `closing` is set */
     if (census) census->close(census);
-    if (!wait_quiet(node, last)) quarantine_rest(node);
+    if (!wait_quiet(node, last)) {
+        quarantine_rest(node);
+        /* Isolates were killed, and it takes a moment until that is known. */
+        if (ward__load(&node->isolates))
+            (void)wait_quiet(node, last + (int64_t)(LAST_MS - 1) * WARD__NS_MS);
+    }
     *abandoned = name_abandoned(node);
     ward__clock_close(node);
     ward__threads_stop(node);
     all = ward__threads_wait(node, *abandoned ? ward__now_ns() + WARD__NS_MS : INT64_MAX);
     ward__poller_close(node);
+    ward__isolates_stop(node);
     close_links(node, by_ns);
     told = ward__events_close(node, by_ns);
     if (all && told && *abandoned == 0) {

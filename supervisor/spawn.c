@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "supervisor/tree.h"
+#include "supervisor/isolate.h"
 
 /* A copied argument outlives its life while a zombie may still read it. */
 struct arg_head {
@@ -195,12 +195,21 @@ static ward_status make(
     struct ward__here *here, struct ward__slot **out, const struct ward__birth *birth)
 {
     ward_node *node = here->node;
-    uint32_t index = ward__slot_get(here);
-    struct ward__slot *slot = ward__slot(node, index);
+    bool isolate = birth->spec->kind == WARD__ISOLATE;
+    struct ward__slot *slot;
+    uint32_t index;
 
+    if (isolate && !ward__isolate_arg(birth->arg, birth->arg_bytes)) return WARD_EINVAL;
+    index = ward__slot_get(here);
+    slot = ward__slot(node, index);
     if (!index) return WARD_ELIMIT;
     reset(here, slot, birth->spec);
     if (!copy_arg(here, slot, birth)) {
+        ward__slot_put(here, slot);
+        return WARD_ENOMEM;
+    }
+    if (isolate && !ward__isolate_new(node, slot)) {
+        ward__arg_drop(here, slot->arg, slot->arg_bytes);
         ward__slot_put(here, slot);
         return WARD_ENOMEM;
     }
@@ -216,6 +225,7 @@ static void unmake(struct ward__here *here, struct ward__slot *slot)
 {
     ward_node *node = here->node;
 
+    if (slot->kind == WARD__ISOLATE) ward__isolate_end(slot);
     ward__mailbox_end(&slot->box, &node->pool, here->magazines);
     ward__arg_drop(here, slot->arg, slot->arg_bytes);
     ward__wheel_forget(node, slot);
@@ -297,6 +307,7 @@ void ward__actor_leave_locked(struct ward__here *here, struct ward__slot *slot)
 void ward__actor_left(struct ward__here *here, struct ward__slot *slot)
 {
     ward__evict(here, slot, WARD_EGONE);
+    ward__isolate_drop(here, slot, WARD_EGONE);
     ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EGONE, UINT32_MAX);
     count_end(here, slot);
     unmake(here, slot);
@@ -420,6 +431,16 @@ static ward_status find_parent_locked(ward_node *node, struct ward__slot **paren
     return WARD_OK;
 }
 
+/* Among those it brings along, as well. */
+static bool has_isolates(const struct ward__spec *spec)
+{
+    bool has = spec->kind == WARD__ISOLATE;
+
+    for (size_t i = 0; !has && i < spec->children_count; i++)
+        has = has_isolates(spec->children[i].spec);
+    return has;
+}
+
 static ward_status spawn(
     ward_self *self, ward_ref *out, const ward_ref *sup, const ward_spec *spec, ward_site site)
 {
@@ -430,11 +451,14 @@ static ward_status spawn(
 
     if (!out || !spec) return WARD_EINVAL;
     if (self->ending) return WARD_ECANCELED;
+    if (self->node->inside && (self->kind != WARD__SELF_OUTSIDE || self->node->inside->sealed))
+        return WARD_ESTATE;
     if (!ward__enter(self, &here)) return WARD_EFENCED;
     rc = ward__spec_intern(&here, &birth.spec, spec, site);
     birth.name = spec->name;
     birth.arg = spec->arg;
     birth.arg_bytes = spec->arg_bytes;
+    if (!rc && has_isolates(birth.spec)) rc = ward__isolates_open(here.node);
     if (!rc) rc = make(&here, &slot, &birth);
     if (!rc) {
         ward__tree_lock(here.node);

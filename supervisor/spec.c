@@ -8,7 +8,7 @@
 
 #include "actors/sim.h"
 #include "base/assert.h"
-#include "supervisor/tree.h"
+#include "supervisor/isolate.h"
 
 enum { CACHE_LINES = 16 };
 
@@ -61,7 +61,8 @@ static bool valid(const ward_spec *spec)
         return false;
     if (!ward__stop_holds(spec)) return false;
     if (spec->children.count > 0 || spec->strategy == WARD_DYNAMIC)
-        return !spec->start && !spec->cleanup && !spec->blocking && !spec->state_bytes;
+        return !spec->start && !spec->cleanup && !spec->blocking && !spec->state_bytes &&
+               !spec->isolate;
     return true;
 }
 
@@ -69,6 +70,7 @@ static enum ward__kind kind_of(const ward_node *node, const ward_spec *spec)
 {
     bool blocking = spec->blocking && !node->sim; /* simulated actors share one thread */
 
+    if (spec->isolate) return WARD__ISOLATE;
     if (spec->handle) return blocking ? WARD__POOLED : WARD__HANDLER;
     if (spec->body) return blocking ? WARD__THREAD : WARD__BODY;
     return WARD__SUPERVISOR;
@@ -111,6 +113,11 @@ static void fill(const ward_node *node, struct ward__spec *out, const ward_spec 
     out->strategy = spec->strategy;
     out->drain_on_stop = spec->drain_on_stop;
     out->discard_on_restart = spec->discard_on_restart;
+    out->isolate_bytes_max = spec->isolate_bytes_max;
+    out->isolate_cpu_s = spec->isolate_cpu_s;
+    out->isolate_files_max = spec->isolate_files_max;
+    out->isolate_standby = spec->isolate_standby;
+    out->isolate_blocks = spec->isolate && spec->blocking;
     out->significant = spec->significant;
 }
 
@@ -272,6 +279,8 @@ static ward_status intern(ward_node *node, const struct ward__spec **out, const 
     if (!valid(spec) || depth > WARD__CHILDREN_DEPTH) return WARD_EINVAL;
     memset(&whole, 0, sizeof whole); /* padding as well: specs are compared byte by byte */
     fill(node, &whole, spec);
+    rc = spec->isolate ? ward__isolate_spec(node, spec, &whole.isolate_place) : WARD_OK;
+    if (rc) return rc;
     whole.site = site.at;
     whole.function = site.function;
     rc = add_children(node, &whole, spec, site, depth);

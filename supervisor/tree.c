@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "supervisor/tree.h"
+#include "supervisor/isolate.h"
 
 static struct ward__slot *parent_of(const ward_node *node, const struct ward__slot *slot)
 {
@@ -303,6 +303,7 @@ void ward__life_over_locked(struct ward__here *here, struct ward__slot *slot)
     ward__watches_tell_locked(here, slot, true);
     ward__evict(here, slot, WARD_EGONE);
     ward__again_drop(here, slot);
+    ward__isolate_drop(here, slot, WARD_EGONE);
     ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EGONE, UINT32_MAX);
     if (sup && sup->slots && sup->slots[slot->place] == ward__index(node, slot))
         sup->slots[slot->place] = 0;
@@ -325,6 +326,7 @@ static enum ward__end end_by_reason(const struct ward__slot *slot)
     case WARD_BY_CHILD:
     case WARD_BY_LINK:
     case WARD_BY_LIMIT:
+    case WARD_BY_CRASH:
     case WARD_NOBODY: break;
     }
     return WARD__END_FAILED;
@@ -349,6 +351,7 @@ static void keep_for_restart(struct ward__here *here, struct ward__slot *slot)
     if (ward__load(&slot->spec)->discard_on_restart) {
         /* Those who asked or wait for room may try again: the ref lives on. */
         ward__evict(here, slot, WARD_EUNAVAIL);
+        ward__isolate_drop(here, slot, WARD_EUNAVAIL);
         ward__drain(here, slot, WARD__DEAD_LETTERED, WARD_EUNAVAIL,
             ward__word_count(ward__load_seq(&slot->box.word)));
     }
@@ -425,11 +428,13 @@ static void judge_ordinary(
 void ward__finished_locked(struct ward__here *here, struct ward__slot *slot)
 {
     struct ward__slot *parent = parent_of(here->node, slot);
+    char how[64];
 
     ward__alarm_clear_locked(&slot->alarm);
     if (end_by_reason(slot) == WARD__END_FAILED && slot->reason != WARD_BY_STUCK)
         ward__event(here->node, &(struct ward__news){ .kind = WARD_EV_ENDED,
                                     .slot = slot,
+                                    .what = ward__isolate_crash(slot, how),
                                     .reason = (ward_reason)slot->reason,
                                     .status = slot->status });
     if (!parent->supervisor)
@@ -650,6 +655,7 @@ const struct ward__tree_ops ward__tree_ops = {
     .falls_at = falls_at,
     .returned = ward__returned,
     .left = ward__node_left,
+    .isolate = ward__isolate_poke,
     .dead_letter = dead_letter,
     .cycle = ward__cycle,
 };

@@ -155,7 +155,8 @@ static inline void ward__tree_unlock(ward_node *node)
 
 /* -- specs (spec.c) ---------------------------------------------------------------------------- */
 
-/* Checks a spec and finds or makes its entry. Errors: WARD_EINVAL, WARD_ENOMEM. */
+/* Checks a spec and finds or makes its entry. Errors: WARD_EINVAL, WARD_ENOMEM; WARD_ESTATE: an
+ * isolate where there can be none. */
 ward_status ward__spec_intern(
     struct ward__here *here, const struct ward__spec **out, const ward_spec *spec, ward_site site);
 ward_status ward__spec_caches_open(ward_node *node);

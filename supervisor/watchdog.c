@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "base/assert.h"
-#include "supervisor/tree.h"
+#include "supervisor/isolate.h"
 
 enum { TRIES = 40, TICK_MS = 10, FINE_MS = 20, FIRST_MS = 20, LATE_MS = 50 };
 
@@ -178,6 +178,10 @@ static void quarantine(
     const struct ward__spec *spec = ward__load(&slot->spec);
     char what[WARD__PATH_MAX / 2];
 
+    if (node->inside) { /* the host kills this process */
+        struct ward__route *route = ward__load_acq(&node->route);
+        route->stuck(route->arg);
+    }
     ward__late_what(thread, what, sizeof what);
     ward__event(node, &(struct ward__news){ .kind = WARD_EV_STUCK,
                           .slot = slot,
@@ -231,6 +235,10 @@ bool ward__quarantine_locked(struct ward__here *here, struct ward__slot *slot, i
     /* Under the tree lock only who already looks can hold it for long; else a reaper, briefly. */
     bool looking = node->tree->looking, done;
 
+    if (slot->kind == WARD__ISOLATE) {
+        ward__isolate_poke(node, slot, WARD__ISO_KILL);
+        return false; /* it has ended when its process has */
+    }
     if (!looking) pthread_mutex_lock(&node->look_lock);
     pthread_mutex_lock(&node->threads_lock);
     for (thread = node->threads; thread; thread = thread->next) {

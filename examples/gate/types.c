@@ -61,7 +61,7 @@ const ward_type gate_lost_type = WARD_TYPE_EMPTY("lost");
 
 static const ward_type *const TRAVEL[] = { &gate_check_type, &gate_checked_type,
     &gate_register_type, &gate_registered_type };
-const ward_table gate_table = { TRAVEL, WARD_COUNT(TRAVEL) };
+const ward_table gate_table = { .types = TRAVEL, .types_count = WARD_COUNT(TRAVEL) };
 /* NOLINTEND(bugprone-sizeof-expression) */
 
 const char *gate_check_reason(ward_status status)

@@ -201,7 +201,8 @@ typedef enum ward_reason {
     WARD_BY_CHILD, /* a child failed */
     WARD_BY_LINK,  /* the link to its node was lost */
     WARD_BY_LIMIT, /* restarted too often */
-    WARD_NOBODY    /* was gone before */
+    WARD_NOBODY,   /* was gone before */
+    WARD_BY_CRASH  /* an isolate's process: a signal, or it exited */
 } ward_reason;
 typedef enum ward_idle { WARD_IDLE_TELL, WARD_IDLE_FAIL, WARD_IDLE_STOP } ward_idle;
 typedef enum ward_restart { WARD_PERMANENT, WARD_TRANSIENT, WARD_TEMPORARY } ward_restart;
@@ -253,6 +254,10 @@ struct ward_spec {
     uint32_t stuck_ms;  /* one turn, then quarantine. 0: 30000 */
     /* where it runs */
     bool blocking;        /* its turns block in system calls: threads apart from the pool */
+    bool isolate;         /* in a process of its own, killed when stuck: isolate.h. 0: no */
+    bool isolate_standby; /* another process waits to take over. 0: none does */
+    size_t isolate_bytes_max;   /* address space beyond what it begins with. 0: no limit */
+    uint32_t isolate_cpu_s, isolate_files_max; /* CPU time; open files. 0: no limit */
     uint32_t stack_bytes; /* of a body. 0: 64 KiB; blocking: 1 MiB */
     /* as a child of a supervisor */
     ward_restart restart; /* 0: PERMANENT */
@@ -341,10 +346,11 @@ WARD_CHECKED ward_status ward_find_at(
 
 typedef struct ward_event ward_event;
 
-/* The types that may come from other processes. */
+/* What other processes may name: types that travel, specs of isolates. */
 typedef struct ward_table {
     const ward_type *const *types;
     size_t types_count;
+    ward_children specs; /* isolates are known by their functions */
 } ward_table;
 
 /* Copied, `table` excepted, which must outlive the node. */
@@ -573,6 +579,7 @@ typedef struct ward_down {
     ward_status status;   /* what it returned */
     bool final;           /* the ref is dead, or degraded (BY_LIMIT, EUNAVAIL); else it restarts and
                              may be monitored again */
+    uint8_t signal, exit_code; /* how an isolate's process ended: one of the two */
     uint64_t incarnation; /* that ended */
 } ward_down;
 

@@ -24,7 +24,7 @@ enum { VALUE_MAX = 1 << 16, BLOB_MAX = 1 << 12, FRAME_MAX = 1 << 20, TYPES = 8 }
 
 static const ward_type *const types[TYPES] = { &ALL, &NUMBERS, &SHEET, &POINT, &TEXT, &BLOB, &EMPTY,
     &PLAIN };
-static const ward_table table = { types, TYPES };
+static const ward_table table = { .types = types, .types_count = TYPES };
 
 static bool bytes_same(ward_bytes a, ward_bytes b)
 {

@@ -26,7 +26,7 @@ static const ward_field item_fields[] = { WARD_FIELD(struct item, UINT, from),
 static const ward_type ITEM = WARD_TYPE("item", struct item, item_fields);
 static const ward_type ASK = WARD_TYPE("ask", struct item, item_fields);
 static const ward_type *const types[] = { &ITEM, &ASK };
-static const ward_table table = { types, WARD_COUNT(types) };
+static const ward_table table = { .types = types, .types_count = WARD_COUNT(types) };
 
 /* What a node knows of its link to another. */
 struct peer {

@@ -40,7 +40,7 @@ static const ward_type COUNT = WARD_TYPE_TEXT("count");
 static const ward_type SECRET = WARD_TYPE_TEXT("secret"); /* in no table */
 static const ward_type PLAIN = WARD_TYPE_PLAIN("plain", uint64_t);
 static const ward_type *const note_types[] = { &NOTE, &COUNT };
-static const ward_table note_table = { note_types, WARD_COUNT(note_types) };
+static const ward_table note_table = { .types = note_types, .types_count = WARD_COUNT(note_types) };
 
 struct counted {
     _Atomic int ups, downs, denied, letters;

@@ -285,8 +285,8 @@ Test(frame, is_refused_when_a_head_is_wrong)
         READ(WARD__FRAME_SEND, 0x94, 1, 1, 0xa1, 't', 0xc4, 2, 0xc0, 0xc0), WARD_EINVAL, "two");
     cr_expect_eq(READ(WARD__FRAME_SEND, 0x94, 1, 1, 0xa1, 't', 0xc0), WARD_EINVAL, "no value");
     cr_expect_eq(READ(WARD__FRAME_SEND, 0x94, 1, 1, 0xc0, 0xc4, 1, 0xc0), WARD_EINVAL, "no type");
-    cr_expect_eq(READ(WARD__FRAME_DOWN, 0x95, 1, 8, 0, 0xc2, 0), WARD_OK);
-    cr_expect_eq(READ(WARD__FRAME_DOWN, 0x95, 1, 9, 0, 0xc2, 0), WARD_EINVAL, "no such reason");
+    cr_expect_eq(READ(WARD__FRAME_DOWN, 0x95, 1, 9, 0, 0xc2, 0), WARD_OK);
+    cr_expect_eq(READ(WARD__FRAME_DOWN, 0x95, 1, 10, 0, 0xc2, 0), WARD_EINVAL, "no such reason");
     cr_expect_eq(READ(WARD__FRAME_DOWN, 0x95, 1, 8, 0, 0, 0), WARD_EINVAL, "0 is not false");
     cr_expect_eq(READ(WARD__FRAME_DOWN, 0x95, 1, 8, 0xce, 0x80, 0, 0, 0, 0xc2, 0), WARD_EINVAL,
         "a status has 32 bits");

@@ -529,7 +529,7 @@ Test(wire_value, refuses_what_is_missing)
 Test(wire_value, finds_its_type_by_name)
 {
     static const ward_type *const types[] = { &ALL, &TEXT, &POINT };
-    ward_table table = { types, WARD_COUNT(types) };
+    ward_table table = { .types = types, .types_count = WARD_COUNT(types) };
 
     cr_expect_eq(ward__wire_type(NULL, &table, text("point")), &POINT);
     cr_expect_null(ward__wire_type(NULL, &table, text("poin")));
