@@ -7,11 +7,17 @@
  * late and out of order, one fails every now and then, one never answers, one is dead; mailboxes
  * are short, so that askers park and are handed over for. After an ask of a dead actor a wait with
  * a deadline must still last until it. Each answer must be the one to its question.
+ *
+ * Usage: race_ask [TIMES]     TIMES 10: ten million
  */
+#include <stdlib.h>
+
 #include "actors/node.h"
 #include "tests/support/check.h"
 
 enum { ASKERS = 8, THREADS = 2, EACH = 130000, KEPT = 7 };
+
+static uint64_t times = 1;
 
 struct number {
     uint64_t n;
@@ -128,13 +134,13 @@ static void ask_all(ward_self *self, uint64_t from, uint64_t each)
 
 static ward_status asker(ward_self *self)
 {
-    ask_all(self, ward_me(self).slot * UINT64_C(1000003), SCALED(EACH));
+    ask_all(self, ward_me(self).slot * UINT64_C(1000003), times * SCALED(EACH));
     return WARD_OK;
 }
 
 static ward_status asker_apart(ward_self *self)
 {
-    ask_all(self, ward_me(self).slot * UINT64_C(1000003), SCALED(EACH / 20));
+    ask_all(self, ward_me(self).slot * UINT64_C(1000003), times * SCALED(EACH / 20));
     return WARD_OK;
 }
 
@@ -180,7 +186,7 @@ static ward_status run(ward_self *self)
         all[i] = begin(self, (ward_spec){ .body = asker }, at);
     for (int i = ASKERS; i < ASKERS + THREADS; i++)
         all[i] = begin(self, (ward_spec){ .body = asker_apart, .blocking = true }, at);
-    for (uint64_t i = 0; i < SCALED(EACH / 20); i++)
+    for (uint64_t i = 0; i < times * SCALED(EACH / 20); i++)
         ask_once(self, at, i);
     CHECK_IS(ward_join(self, all, ASKERS + THREADS, WARD_FOREVER), WARD_OK);
     CHECK_IS(world.asked, world.answered + world.timed_out + world.broken + world.gone);
@@ -222,9 +228,13 @@ static ward_status run_texts(ward_self *self)
     return WARD_OK;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     check_begin("ask");
+    if (argc > 1) {
+        times = (uint64_t)atoi(argv[1]);
+        alarm((unsigned)(CHECK_SECONDS * times));
+    }
     CHECK_IS(ward_run(run, &(ward_opts){ .workers = 2 }), WARD_OK);
     CHECK_IS(ward_run(run_texts, &(ward_opts){ .workers = 1, .bytes_max = TEXTS_BYTES }), WARD_OK);
     return check_end();
