@@ -2,11 +2,12 @@
 #
 # A thin face over CMake and its presets; `make help` lists what there is.
 .POSIX:
-.PHONY: all help deps test demo asan tsan fuzz check models soak bench bench-quick install clean
+.PHONY: all help deps test demo asan tsan fuzz check models mutants soak soak-full bench
+.PHONY: bench-quick bench-growth install clean
 
 DATA =
 PREFIX = /usr/local
-SECONDS = 60
+SECONDS =
 ROUNDS = 20
 SEEDS = 100000
 FROM = 1
@@ -43,16 +44,28 @@ check: ## all of CI, the format and the lint, here
 	@tools/check
 
 models: ## all checks of the models with spin; the longest takes minutes and 6 GiB
-	@failed=0; for m in tests/models/*.pml; do tests/models/run.sh $$m all || failed=1; done; exit $$failed
+	@bad=0; for m in tests/models/*.pml; do tests/models/run.sh $$m all || bad=1; done; exit $$bad
 
-soak: ## each simulation for SEEDS=100000 seeds FROM=1 on; race and unit tests ROUNDS=20 times
+mutants: ## plant mistakes in the sources and see the tests find them; half an hour
+	@tools/mutants
+
+soak-full: ## a mailbox kept full for SECONDS=3600, then ten million questions
+	@tools/build release ward-bench race_ask
+	@seconds='$(SECONDS)'; W=2 build/release/bin/ward-bench full 64 $${seconds:-3600}
+	@build/release/tests/race_ask 10
+
+soak: ## each simulation SEEDS=100000 times FROM=1 on, the rest ROUNDS=20 times; soak-full
 	@tools/soak $(SEEDS) $(FROM) $(ROUNDS)
+	@$(MAKE) soak-full SECONDS='$(SECONDS)'
 
 bench: ## measure beside the peers in PEERS=dir, 5 rounds; writes docs/performance.md
 	@tools/bench --peers '$(PEERS)'
 
 bench-quick: ## one round with small numbers, nothing is written
 	@tools/bench --quick --peers '$(PEERS)'
+
+bench-growth: ## what an actor costs among a thousand to a million; writes docs/performance.md
+	@tools/bench-growth
 
 install: all ## into PREFIX=/usr/local
 	cmake --install build/release --prefix '$(PREFIX)'

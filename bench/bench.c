@@ -47,6 +47,8 @@ static const struct bench_work WORKS[] = {
     { "idletimer", "ACTORS", { 1000000 }, bench_idletimer },
     { "restart", "CRASHES", { 200000 }, bench_restart },
     { "cascade", "MIDS LEAVES", { 100, 1000 }, bench_cascade },
+    { "growth", "ACTORS", { 100000 }, bench_growth },
+    { "full", "SENDERS SECONDS", { 64, 60 }, bench_full },
     { "server", "PORT: what rtt and oneway talk to; until killed", { 0 }, bench_server },
     { "rtt", "PORT ROUNDS", { 0, 100000 }, bench_rtt },
     { "oneway", "PORT MESSAGES", { 0, 2000000 }, bench_oneway },

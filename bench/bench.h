@@ -59,6 +59,7 @@ void bench_done(ward_self *self, ward_ref whom, int64_t result);
 
 ward_body bench_pingpong, bench_ring, bench_count, bench_fanin, bench_fanout, bench_big;
 ward_body bench_forkjoin, bench_skynet, bench_idle, bench_idletimer, bench_ask, bench_restart;
-ward_body bench_cascade, bench_server, bench_rtt, bench_oneway, bench_floor_server, bench_rtt_floor;
+ward_body bench_growth, bench_full, bench_cascade, bench_server, bench_rtt, bench_oneway;
+ward_body bench_floor_server, bench_rtt_floor;
 
 #endif
