@@ -31,7 +31,7 @@
 #include "base/platform.h"
 #include "supervisor/isolate.h"
 
-enum { CONTROL = 3, STACK_BYTES = 65536, SWEEP_MS = 2, LAST_MS = 2000 };
+enum { CONTROL = 3, STACK_BYTES = 65536, SWEEP_MS = 2, SWEEP_ROW = 8, LAST_MS = 2000 };
 
 static const char TEMPLATE_NAME[] = "ward-isolates";
 
@@ -124,7 +124,8 @@ struct template
     struct forked *at;
     size_t count, room;
     int signals;
-    bool sweep;
+    DIR *all; /* of a sweep under way */
+    bool sweep; /* there is to be one, or one more */
     struct ward__iso_buffer buffer;
 };
 
@@ -227,23 +228,25 @@ static pid_t parent_of(pid_t pid)
     return parent;
 }
 
-/* Kills what has come to us and is no isolate: an isolate that lives keeps its orphans itself.
- * True: there was something, and its own children come next. */
-static bool sweep(struct template *template)
+/* Kills what has come to us and is no isolate: an isolate that lives keeps its orphans itself. A
+ * few at a time, since forks must not wait for it. False: all were looked at. */
+static bool sweep_some(struct template *template)
 {
-    DIR *all = opendir("/proc");
     pid_t me = getpid();
-    struct dirent *entry;
-    bool found = false;
 
-    while (all && (entry = readdir(all)) != NULL) {
-        pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-        if (pid <= 0 || parent_of(pid) != me || find(template, pid)) continue;
-        (void)kill(pid, SIGKILL);
-        found = true;
+    if (!template->all) template->all = opendir("/proc");
+    for (int i = 0; template->all && i < SWEEP_ROW; i++) {
+        struct dirent *entry = readdir(template->all);
+        pid_t pid = entry ? (pid_t)strtol(entry->d_name, NULL, 10) : 0;
+        if (!entry) {
+            (void)closedir(template->all);
+            template->all = NULL;
+        } else if (pid > 0 && parent_of(pid) == me && !find(template, pid)) {
+            (void)kill(pid, SIGKILL);
+            template->sweep = true; /* its own children come next */
+        }
     }
-    if (all) (void)closedir(all);
-    return found;
+    return template->all != NULL;
 }
 
 /* The host is gone, or its node: so are we, with all that is ours. */
@@ -258,7 +261,10 @@ static _Noreturn void end_all(struct template *template)
         reap(template, false);
         none = waitpid(-1, NULL, WNOHANG) < 0;
         if (none) break; /* no child is left */
-        if (!sweep(template)) (void)poll(NULL, 0, 1);
+        template->sweep = false;
+        while (sweep_some(template)) {
+        }
+        if (!template->sweep) (void)poll(NULL, 0, 1);
     }
     _exit(0);
 }
@@ -303,8 +309,11 @@ static _Noreturn void template_main(void)
     set_up(&template);
     for (;;) {
         struct pollfd polled[2] = { { CONTROL, POLLIN, 0 }, { template.signals, POLLIN, 0 } };
-        int ready = poll(polled, 2, template.sweep ? SWEEP_MS : -1);
-        if (ready == 0) template.sweep = sweep(&template);
+        int ready = poll(polled, 2, template.all ? 0 : template.sweep ? SWEEP_MS : -1);
+        if (ready == 0) {
+            if (!template.all) template.sweep = false; /* it begins */
+            (void)sweep_some(&template);
+        }
         if (ready <= 0) continue;
         while (polled[1].revents && read(template.signals, &info, sizeof info) > 0) {
         }
