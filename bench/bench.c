@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <ward/isolate.h>
 
 enum { ACTORS_MAX = 2 << 20 };
 
@@ -30,8 +31,10 @@ static const ward_field FRAME_FIELDS[] = {
     WARD_FIELD(struct bench_frame, BYTES, payload),
 };
 const ward_type BENCH_FRAME = WARD_TYPE("frame", struct bench_frame, FRAME_FIELDS);
-static const ward_type *const types[] = { &BENCH_FRAME };
-static const ward_table table = { .types = types, .types_count = WARD_COUNT(types) };
+static const ward_type *const types[] = { &BENCH_FRAME, &BENCH_GO, &BENCH_TOLD };
+static const ward_table table = { .types = types,
+    .types_count = WARD_COUNT(types),
+    .specs = { BENCH_SPECS, BENCH_SPECS_COUNT, sizeof *BENCH_SPECS } };
 
 static const struct bench_work WORKS[] = {
     { "pingpong", "ROUNDS", { 5000000 }, bench_pingpong },
@@ -46,6 +49,7 @@ static const struct bench_work WORKS[] = {
     { "idle", "ACTORS", { 1000000 }, bench_idle },
     { "idletimer", "ACTORS", { 1000000 }, bench_idletimer },
     { "restart", "CRASHES", { 200000 }, bench_restart },
+    { "isolate", "KILLS HEAP_MIB", { 200, 1024 }, bench_isolate },
     { "cascade", "MIDS LEAVES", { 100, 1000 }, bench_cascade },
     { "growth", "ACTORS", { 100000 }, bench_growth },
     { "full", "SENDERS SECONDS", { 64, 60 }, bench_full },
@@ -212,6 +216,7 @@ int main(int argc, char **argv)
         .table = &table };
     const struct bench_work *work;
 
+    ward_isolate_main(argc, argv, &table);
     if (argc == 2 && strcmp(argv[1], "--help") == 0) return usage(stdout);
     work = argc >= 2 && argc <= 4 ? find(argv[1], &args.bodies) : NULL;
     if (!work) return usage(stderr);

@@ -34,6 +34,11 @@ struct bench_frame {
 };
 extern const ward_type BENCH_FRAME;
 
+/* In processes of their own. */
+enum { BENCH_SPECS_COUNT = 2 };
+extern const ward_spec BENCH_SPECS[BENCH_SPECS_COUNT];
+extern const ward_type BENCH_TOLD;
+
 void bench_begin(struct bench_args *args);
 double bench_seconds(const struct bench_args *args); /* since bench_begin */
 int64_t bench_now_ns(void);
@@ -60,6 +65,6 @@ void bench_done(ward_self *self, ward_ref whom, int64_t result);
 ward_body bench_pingpong, bench_ring, bench_count, bench_fanin, bench_fanout, bench_big;
 ward_body bench_forkjoin, bench_skynet, bench_idle, bench_idletimer, bench_ask, bench_restart;
 ward_body bench_growth, bench_full, bench_cascade, bench_server, bench_rtt, bench_oneway;
-ward_body bench_floor_server, bench_rtt_floor;
+ward_body bench_floor_server, bench_rtt_floor, bench_isolate;
 
 #endif
