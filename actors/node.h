@@ -10,6 +10,10 @@
  *     watchdog: hand = ASK..;  membarrier;  in_runtime == 0 and the same turn?  hand = ..GONE
  *     thread:   in_runtime = 1; compiler barrier; hand == 0?  go on, the worker is mine
  *
+ * In this order: a thread on its way out of a turn may have read `hand` before the ASK, and be in
+ * the user code of its next turn by now; from there it cannot leave unseen. Held by
+ * tests/models/takeover.pml, tests/race/fence.c, stuck.c and spares.c.
+ *
  * A call that meets an ASK to revoke withdraws it: the actor lives. One that meets TURN_GONE is
  * fenced. One that meets WORKER bits goes on without a worker: message records come from the
  * thread's own magazines, and whom it wakes goes through inboxes.

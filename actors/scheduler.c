@@ -14,7 +14,8 @@
  * than a microsecond of work. One runnable actor is never worth a wake.
  *
  * Lost wake-ups: a sleeper sets its bit in `sleeping`, then looks at its inbox; who fills an inbox
- * looks at the mask afterwards; both sides sequentially consistent.
+ * looks at the mask afterwards; both sides sequentially consistent. The bell is set before the bit,
+ * else a ring that comes late would be undone. Held by tests/models/sleep.pml.
  *
  * Knows no mailboxes' insides and no supervisors. The choice in a simulated node is sim.c's.
  */

@@ -3,7 +3,7 @@
  * table.c - the range of slots and its free list. A slot is used last in, first out; its life and
  * its cell go on counting from one use to the next, so whatever still names an earlier use is
  * refused. Any thread; the free list is under its lock, a leaf. A worker holds a few free ones of
- * its own, unless actors_max is near.
+ * its own, unless actors_max is near. Held by tests/models/slot.pml, tests/race/stale.c, spawn.c.
  */
 #include "actors/node.h"
 #include "base/assert.h"

@@ -18,6 +18,9 @@
  * side is ordered by the compare-and-swap of `idle`, or by the fence of `settle` when it parks on
  * something that is not its mailbox (without it: a permanent hang, on x86 too).
  *
+ * Held by tests/models/mailbox.pml and slot.pml, which name the mistakes they find, and by
+ * tests/race/mailbox.c, bound.c, parked.c, signals.c and stale.c.
+ *
  * The bound is at most a sixteenth of the count's range, else a stale word could look valid.
  * Design after Vyukov's intrusive MPSC queue, with the word in place of
  * its exchange.

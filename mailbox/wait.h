@@ -16,7 +16,7 @@
  * and only then looks at the flags that say "cancelled"; the canceller sets the flag (seq_cst),
  * then loads the cell. Looking first hangs an ask for ever.
  *
- * Knows no actors and no threads.
+ * Held by tests/models/cancel.pml, tests/race/cancel.c and ask.c. Knows no actors and no threads.
  */
 #ifndef WARD_MAILBOX_WAIT_H
 #define WARD_MAILBOX_WAIT_H

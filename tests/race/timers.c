@@ -3,7 +3,7 @@
  * timers.c - deadlines on busy workers: they come, and never early.
  *
  * A wait of 50 ms on the only worker, behind handlers that take 3 ms each; the same behind one turn
- * that ends only when the wait has; silence told after
+ * that ends only when the wait has; a short wait after a long one; silence told after
  * .idle_ms although ticks come, and not told while mail comes, however long its handling takes;
  * users' timers that are stopped, restarted and left over. How late something may be is not
  * checked, but for the first: the best of them comes soon, where a wheel that is looked at once in
@@ -129,6 +129,38 @@ static ward_status run_long_turn(ward_self *self)
     return WARD_OK;
 }
 
+/* -- a short wait after a long one ------------------------------------------------------------- */
+
+/* The long one, which mail ended, has left its entry in the wheel. */
+static ward_status wait_sooner(ward_self *self)
+{
+    const ward_msg *msg;
+    int64_t from_ns;
+
+    for (int i = 0; i < WAITS; i++) {
+        CHECK_IS(ward_receive(self, &msg, ward_in_ms(self, 3600000)), WARD_OK);
+        from_ns = ward_now_ns(self);
+        CHECK_IS(ward_receive(self, &msg, ward_in_ms(self, 5)), WARD_ETIMEDOUT);
+        CHECK(ward_now_ns(self) - from_ns < (int64_t)LATE_MS * MS);
+        CHECK_IS(ward_send(self, ward_parent(self), &GO, NULL), WARD_OK);
+    }
+    return WARD_OK;
+}
+
+static ward_status run_sooner(ward_self *self)
+{
+    const ward_msg *msg;
+    ward_ref waits;
+
+    CHECK_IS(ward_spawn(self, &waits, &(ward_spec){ .body = wait_sooner }), WARD_OK);
+    for (int i = 0; i < WAITS; i++) {
+        CHECK_IS(ward_sleep(self, ward_in_ms(self, 3)), WARD_OK); /* so that it waits before */
+        CHECK_IS(ward_send(self, waits, &GO, NULL), WARD_OK);
+        CHECK_IS(ward_receive(self, &msg, WARD_FOREVER), WARD_OK);
+    }
+    return WARD_OK;
+}
+
 /* -- silence ----------------------------------------------------------------------------------- */
 
 struct quiet {
@@ -242,6 +274,7 @@ int main(void)
     check_begin("timers");
     CHECK_IS(ward_run(run_busy, &(ward_opts){ .workers = 1 }), WARD_OK);
     CHECK_IS(ward_run(run_long_turn, &(ward_opts){ .workers = 1 }), WARD_OK);
+    CHECK_IS(ward_run(run_sooner, &(ward_opts){ .workers = 1 }), WARD_OK);
     CHECK_IS(ward_run(run_silence, &(ward_opts){ .workers = 2 }), WARD_OK);
     CHECK_IS(ward_run(run_timers, &(ward_opts){ .workers = 2 }), WARD_OK);
     return check_end();
