@@ -288,10 +288,10 @@ void ward__hand_end(struct ward__here *here, ward_self *self, ward_status status
 void ward__answer_end(struct ward__here *here, ward_self *self)
 {
     struct ward_msg *mail = self->answer;
-    struct ward__signal *signal =
-        (struct ward__signal *)((char *)mail - offsetof(struct ward__signal, mail));
+    struct ward__signal *signal;
 
     if (!mail) return;
+    signal = (struct ward__signal *)((char *)mail - offsetof(struct ward__signal, mail));
     self->answer = NULL;
     if (ward__mail_bits(mail) & WARD__MAIL_SIGNAL) /* ward_await */
         signal->release(here, signal);

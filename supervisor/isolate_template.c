@@ -31,7 +31,7 @@
 #include "base/platform.h"
 #include "supervisor/isolate.h"
 
-enum { CONTROL = 3, STACK_BYTES = 65536, SWEEP_MS = 2, SWEEP_ROW = 8, LAST_MS = 2000 };
+enum { CONTROL = 3, STACK_BYTES = 65536, SWEEP_MS = 1, SWEEP_ROW = 8, LAST_MS = 2000 };
 
 static const char TEMPLATE_NAME[] = "ward-isolates";
 
@@ -309,7 +309,8 @@ static _Noreturn void template_main(void)
     set_up(&template);
     for (;;) {
         struct pollfd polled[2] = { { CONTROL, POLLIN, 0 }, { template.signals, POLLIN, 0 } };
-        int ready = poll(polled, 2, template.all ? 0 : template.sweep ? SWEEP_MS : -1);
+        /* A little at a time: who was just forked shares a processor with us. */
+        int ready = poll(polled, 2, template.all || template.sweep ? SWEEP_MS : -1);
         if (ready == 0) {
             if (!template.all) template.sweep = false; /* it begins */
             (void)sweep_some(&template);
