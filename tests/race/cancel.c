@@ -6,7 +6,7 @@
  * Every one must end, by ECANCELED and by nothing else: a lost cancel is a program that does not
  * end. Then chains: an asker of an asker of one who sleeps; when the first is cancelled, both
  * behind it learn that nobody waits any more, and work on. One of the mailboxes between is full,
- * so that a question is handed over just then.
+ * so that a question is handed over just then. Who works for somebody else learns nothing of it.
  */
 #include <string.h>
 #include <unistd.h>
@@ -250,6 +250,52 @@ static void late_forward(ward_self *self, struct world *world)
     ward_cancel(self, world->last);
 }
 
+/* -- work for somebody else -------------------------------------------------------------------- */
+
+static ward_status ask_and_stay(ward_self *self)
+{
+    const ward_msg *answer;
+
+    CHECK_IS(ward_ask(self, &answer, world_of(self)->middle, &WORK, NULL, WARD_FOREVER), WARD_OK);
+    return WARD_OK;
+}
+
+static ward_status ask_in_vain(ward_self *self)
+{
+    const ward_msg *msg;
+    ward_status rc = ward_ask(self, &msg, world_of(self)->middle, &WORK, NULL, WARD_FOREVER);
+
+    CHECK(rc == WARD_ECANCELED || rc == WARD_EGONE); /* on a slow machine it has ended by now */
+    return WARD_OK;
+}
+
+static ward_status work_for_one(ward_self *self)
+{
+    const ward_msg *msg;
+
+    CHECK_IS(ward_receive(self, &msg, WARD_FOREVER), WARD_OK);
+    ward__add(&world_of(self)->waits, 1);
+    CHECK_IS(ward_sleep(self, ward_in_ms(self, 200)), WARD_OK);
+    CHECK_IS(ward_reply(self, msg, &WORK, NULL), WARD_OK);
+    return WARD_OK;
+}
+
+/* Another's question is queued there when its asker is cancelled: the one in hand goes on. */
+static void work_goes_on(ward_self *self, struct world *world)
+{
+    uint32_t waits = atomic_load(&world->waits);
+    ward_ref all[3];
+
+    world->middle = all[0] = begin(self, (ward_spec){ .body = work_for_one }, world);
+    all[1] = begin(self, (ward_spec){ .body = ask_and_stay }, world);
+    while (atomic_load(&world->waits) == waits)
+        CHECK_IS(ward_sleep(self, ward_in_ms(self, 1)), WARD_OK);
+    all[2] = begin(self, (ward_spec){ .body = ask_in_vain }, world);
+    CHECK_IS(ward_sleep(self, ward_in_ms(self, 10)), WARD_OK); /* so that it has asked */
+    ward_cancel(self, all[2]);
+    CHECK_IS(ward_join(self, all, 3, WARD_FOREVER), WARD_OK);
+}
+
 static ward_status run(ward_self *self)
 {
     static struct world world;
@@ -265,6 +311,7 @@ static ward_status run(ward_self *self)
     storm(self, &world);
     chains(self, &world);
     late_forward(self, &world);
+    work_goes_on(self, &world);
     close(fds[0]);
     close(fds[1]);
     return WARD_OK;
