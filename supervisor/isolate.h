@@ -71,6 +71,14 @@ struct ward__given {
     bool given, kept, abandoned;
 };
 
+/* A question that it asked without waiting, and how it is known inside. */
+struct ward__asked {
+    struct ward__asked *next;
+    ward_call call;
+    uint64_t id;
+    uint32_t asker;
+};
+
 struct ward__isolate {
     struct ward__isolate *next_ready, *next_free, *next_all;
     struct ward__isolates *all;
@@ -81,6 +89,7 @@ struct ward__isolate {
     struct ward__given *first, **last;
     uint32_t count, kept, out; /* of them; out: given and not kept */
     uint32_t monitors;
+    struct ward__asked *asked;
     uint64_t last_id;
     bool running; /* an incarnation is: from begin to finish */
     bool held; /* the mailbox is ours */
@@ -168,7 +177,12 @@ ward_status ward__isolate_mail(const struct ward__isolate *iso, const struct war
 
 /* A frame came on the second socket, and waits for the result; false: it broke the protocol. */
 bool ward__isolate_call(struct ward__isolate *iso, const struct ward__iso_got *got);
-/* The question it asked: it was resumed; it is not wanted any more. */
+/* Where the one with that number stands. */
+struct ward__asked **ward__asked_find(struct ward__isolate *iso, ward_call call);
+void ward__asked_free(struct ward__isolate *iso, struct ward__asked **at);
+/* The question is not wanted any more. */
+void ward__isolate_forget(struct ward__isolate *iso, const struct ward__iso_frame *head);
+/* The question it waits for: it was resumed; it is not wanted any more. */
 void ward__isolate_ask_over(struct ward__isolate *iso);
 void ward__isolate_ask_forget(struct ward__isolate *iso);
 

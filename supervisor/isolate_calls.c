@@ -267,6 +267,68 @@ void ward__isolate_ask_forget(struct ward__isolate *iso)
     if (iso->ask_over) ward__isolate_ask_over(iso); /* else who ended it is about to poke */
 }
 
+/* -- asking without waiting -------------------------------------------------------------------- */
+
+struct ward__asked **ward__asked_find(struct ward__isolate *iso, ward_call call)
+{
+    struct ward__asked **at = &iso->asked;
+
+    while (*at && (*at)->call.id != call.id)
+        at = &(*at)->next;
+    return at;
+}
+
+void ward__asked_free(struct ward__isolate *iso, struct ward__asked **at)
+{
+    struct ward__asked *asked = *at;
+
+    *at = asked->next;
+    ward__free(&iso->all->node->heap, asked, sizeof *asked);
+}
+
+/* As if it had called ward_request here: the outcome comes among its signals. */
+static ward_status request_on(struct ward__isolate *iso, const struct ward__iso_got *got)
+{
+    struct ward__here here = ward__isolate_here(iso);
+    struct ward__asked *asked = ward__alloc_zero(&here.node->heap, sizeof *asked);
+    ward_deadline by = { got->head.ns };
+    struct ward_msg *mail;
+    uint32_t index = 0;
+    ward_status rc = asked ? ward__isolate_mail(iso, got, NULL, &index) : WARD_ENOMEM;
+
+    if (!rc) {
+        mail = ward__mail(&here.node->pool, index);
+        rc = ward_request(
+            &iso->self, &asked->call, got->head.ref, mail->type, ward_value(mail, mail->type), by);
+    }
+    ward__mail_free(&here, index);
+    if (rc) {
+        ward__free(&here.node->heap, asked, sizeof *asked);
+        return rc;
+    }
+    asked->id = got->head.id;
+    asked->asker = (uint32_t)got->head.incarnation;
+    asked->next = iso->asked;
+    iso->asked = asked;
+    return WARD_OK;
+}
+
+void ward__isolate_forget(struct ward__isolate *iso, const struct ward__iso_frame *head)
+{
+    struct ward_msg *hand = iso->self.hand;
+    struct ward__asked **at = &iso->asked;
+    uint32_t asker = (uint32_t)head->incarnation;
+
+    if (iso->asking && iso->ask_id == head->id && iso->asker == asker)
+        ward__isolate_ask_forget(iso);
+    while (*at && ((*at)->id != head->id || (*at)->asker != asker))
+        at = &(*at)->next;
+    if (!*at) return;
+    /* An outcome on its way to the process goes with its turn. */
+    if (!hand || ward_call_of(hand).id != (*at)->call.id) ward_forget(&iso->self, (*at)->call);
+    ward__asked_free(iso, at);
+}
+
 /* -- the other calls --------------------------------------------------------------------------- */
 
 static ward_status forward(struct ward__isolate *iso, const struct ward__iso_frame *head)
@@ -313,7 +375,10 @@ bool ward__isolate_call(struct ward__isolate *iso, const struct ward__iso_got *g
 
     switch ((enum ward__iso_kind)got->head.kind) {
     case WARD__ISO_SEND: result.status = send_on(iso, got); break;
-    case WARD__ISO_ASK: result.status = ask_on(iso, got); break;
+    case WARD__ISO_ASK:
+        result.status = (uint32_t)got->head.incarnation < WARD__REQUEST ? ask_on(iso, got)
+                                                                        : request_on(iso, got);
+        break;
     case WARD__ISO_FORWARD: result.status = forward(iso, &got->head); break;
     case WARD__ISO_MONITOR: result.status = monitor(iso, ref); break;
     case WARD__ISO_DEMONITOR: demonitor(iso, ref); break;

@@ -211,7 +211,9 @@ static bool route_await(void *arg, struct ward__token who, ward_ref to)
 
 static void route_forget(void *arg, struct ward__token token)
 {
-    struct ward__iso_frame frame = { .kind = WARD__ISO_FORGET, .id = token.cell };
+    struct ward__iso_frame frame = {
+        .kind = WARD__ISO_FORGET, .id = token.cell, .incarnation = token.asker
+    };
 
     (void)arg;
     tell(&frame);

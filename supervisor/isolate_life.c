@@ -198,6 +198,45 @@ static bool put_down(struct ward__here *here, struct ward__isolate *iso)
     return true;
 }
 
+/* The outcome in hand of a question that it asked without waiting. */
+static bool put_outcome(struct ward__here *here, struct ward__isolate *iso)
+{
+    struct ward_msg *hand = iso->self.hand;
+    struct ward__asked **at = ward__asked_find(iso, ward_call_of(hand));
+    struct ward__iso_frame frame = { .kind = WARD__ISO_ANSWER, .status = ward_status_of(hand) };
+    ward_status rc = WARD_OK;
+
+    if (*at) {
+        frame.id = (*at)->id;
+        frame.incarnation = (*at)->asker;
+        if (!frame.status)
+            rc = ward__iso_put_value(iso->process->mail.fd, &frame, here->node->table, hand->type,
+                ward_value(hand, hand->type));
+        if (rc == WARD_EINVAL || rc == WARD_ENOMEM) {
+            frame.status = rc == WARD_EINVAL ? WARD_EDENIED : rc; /* it cannot travel */
+            frame.type = frame.in_memfd = 0;
+        }
+        if (frame.status) rc = ward__iso_put(iso->process->mail.fd, &frame, NULL, 0, NULL);
+        note(iso, rc);
+        if (rc == WARD_EFULL) return false;
+        ward__asked_free(iso, at);
+    }
+    ward__hand_end(here, &iso->self, WARD_OK);
+    return true;
+}
+
+static bool put_signal(struct ward__here *here, struct ward__isolate *iso)
+{
+    switch (ward_kind_of(iso->self.hand)) {
+    case WARD_DOWN: return put_down(here, iso);
+    case WARD_ANSWER: return put_outcome(here, iso);
+    case WARD_MAIL: /* a tick: it has its timers inside */
+    case WARD_IDLE: break;
+    }
+    ward__hand_end(here, &iso->self, WARD_OK);
+    return true;
+}
+
 static void tell_cancel(struct ward__isolate *iso)
 {
     struct ward__iso_frame frame = { .kind = WARD__ISO_CANCEL };
@@ -229,8 +268,9 @@ static bool take_next(struct ward__here *here, struct ward__isolate *iso)
 
     switch (ward__next(here, &iso->self)) {
     case WARD__NEXT_MAIL:
-        if (ward__mail_bits(iso->self.hand) & WARD__MAIL_SIGNAL) return put_down(here, iso);
-        return !enlist(here, iso) || give(here, iso, waiting(iso)) || !iso->blocked;
+        if (ward__mail_bits(iso->self.hand) & WARD__MAIL_SIGNAL) return put_signal(here, iso);
+        (void)enlist(here, iso);
+        return true;
     case WARD__NEXT_CANCELED: tell_cancel(iso); return false;
     case WARD__NEXT_CLOSED: tell_close(iso); return false;
     case WARD__NEXT_AGAIN: return true;
@@ -251,11 +291,12 @@ static void give_all(struct ward__here *here, struct ward__isolate *iso)
     if (!iso->held && ward__mailbox_settle(&slot->box)) take_back(iso);
     while (iso->held && !iso->blocked && !iso->told_cancel && !iso->told_close) {
         struct ward__given *next = waiting(iso);
-        if (iso->self.hand) { /* a DOWN that did not fit */
-            if (!put_down(here, iso)) break;
-        } else if (iso->out >= WARD__AHEAD) {
+        bool full = iso->out >= WARD__AHEAD;
+        if (iso->self.hand) { /* a signal that did not fit */
+            if (!put_signal(here, iso)) break;
+        } else if (full && !(ward__load_seq(&slot->signals) & WARD__SIG_QUEUE)) {
             break;
-        } else if (next) {
+        } else if (next && !full) {
             if (!give(here, iso, next) && iso->blocked) break;
         } else if (!take_next(here, iso)) {
             break;
@@ -449,6 +490,8 @@ static void finish(struct ward__isolate *iso)
         slot->marks.signal = SIGKILL;
     }
     if (iso->self.hand) ward__hand_end(&here, &iso->self, WARD_ENOREPLY);
+    while (iso->asked)
+        ward__asked_free(iso, &iso->asked);
     end_given(&here, iso);
     if (process) ward__process_leave(iso->all, process);
     iso->process = NULL;
@@ -462,6 +505,8 @@ void ward__isolate_abandon(struct ward__isolate *iso)
     struct ward__here here = ward__isolate_here(iso);
 
     if (iso->self.hand) ward__hand_end(&here, &iso->self, WARD_ENOREPLY);
+    while (iso->asked)
+        ward__asked_free(iso, &iso->asked);
     if (iso->asking) (void)ward__mailbox_unpark(&iso->slot->wait);
     iso->process = iso->standby = NULL;
     iso->running = false;
@@ -566,9 +611,7 @@ bool ward__isolate_frame(struct ward__isolate *iso, const struct ward__iso_got *
     case WARD__ISO_DONE: done(&here, iso, &got->head); return true;
     case WARD__ISO_KEPT: kept(&here, iso, got->head.id); return true;
     case WARD__ISO_REPLY: return replied(&here, iso, got);
-    case WARD__ISO_FORGET:
-        if (iso->asking && iso->ask_id == got->head.id) ward__isolate_ask_forget(iso);
-        return true;
+    case WARD__ISO_FORGET: ward__isolate_forget(iso, &got->head); return true;
     case WARD__ISO_STUCK: ward__isolate_stuck(iso); return true;
     case WARD__ISO_ENDED:
         if (!iso->stuck) {

@@ -26,7 +26,7 @@ enum ward__iso_kind {
     WARD__ISO_DONE, /* id, fate */
     WARD__ISO_KEPT, /* id */
     WARD__ISO_REPLY, /* id; status or value */
-    WARD__ISO_FORGET, /* id: the question with that cell */
+    WARD__ISO_FORGET, /* id, incarnation: the question */
     WARD__ISO_STUCK,
     WARD__ISO_ENDED, /* reason, status */
     /* From an isolate, on its other socket, which waits for a RESULT. */
