@@ -4,7 +4,8 @@
  *
  * An actor ends, another takes its slot. Whatever is tried with the old ref says that it is gone,
  * and the new one hears nothing of it. After a refused ask a receive lasts until its deadline: the
- * cell is not left armed. An actor that spawned the next one in its place may not be it.
+ * cell is not left armed. And an answer that comes when its asker is dead does not reach who asks
+ * in its slot by then: cells grow from life to life.
  */
 #include "tests/support/check.h"
 
@@ -71,10 +72,88 @@ static ward_status run(ward_self *self)
     return WARD_OK;
 }
 
+/* -- a late answer, and a later life of its asker's slot ----------------------------------------
+ */
+
+enum { LATER = 200, WAIT_MS = 300 };
+
+struct late {
+    ward_ref holder;
+    _Atomic uint32_t asking, in_that_slot;
+    uint32_t slot;
+};
+
+/* Keeps each question; a message that is none lets it answer the first one. */
+static ward_status answer_late(ward_self *self, const ward_msg *msg)
+{
+    ward_msg **first = ward_state(self), *kept;
+    ward_status rc;
+
+    if (ward_deadline_of(self, msg).ns == WARD_FOREVER.ns)
+        return ward_reply(self, *first, &NAME, &(ward_ref){ 0 });
+    rc = ward_keep(self, &kept, msg);
+    if (!*first) *first = kept;
+    return rc;
+}
+
+static ward_status ask_once(ward_self *self)
+{
+    struct late *late = ward_arg(self);
+    const ward_msg *answer;
+    ward_ref me = ward_me(self);
+    ward_status rc;
+
+    ward__add(&late->asking, 1);
+    rc = ward_ask(self, &answer, late->holder, &NAME, &me, ward_in_ms(self, WAIT_MS));
+    CHECK(rc == WARD_ETIMEDOUT || rc == WARD_ECANCELED);
+    if (late->slot == me.slot) ward__add(&late->in_that_slot, 1);
+    return WARD_OK;
+}
+
+static void wait_for(ward_self *self, _Atomic uint32_t *what, uint32_t value)
+{
+    while (atomic_load(what) < value)
+        CHECK_IS(ward_sleep(self, ward_in_ms(self, 1)), WARD_OK);
+    CHECK_IS(ward_sleep(self, ward_in_ms(self, 5)), WARD_OK); /* so that they have asked */
+}
+
+/* On a worker, which keeps the slots it frees for itself. */
+static ward_status answer_the_dead(ward_self *self)
+{
+    struct late late = { 0 };
+    ward_ref all[LATER], first, nobody = { 0 };
+    ward_spec asks = { .body = ask_once, .arg = &late, .restart = WARD_TEMPORARY };
+
+    CHECK_IS(ward_spawn(self, &late.holder,
+                 &(ward_spec){ .handle = answer_late, .state_bytes = sizeof(ward_msg *) }),
+        WARD_OK);
+    CHECK_IS(ward_spawn_at(self, &first, &asks, WARD_HERE), WARD_OK);
+    wait_for(self, &late.asking, 1);
+    ward_cancel(self, first);
+    CHECK_IS(ward_join(self, &first, 1, WARD_FOREVER), WARD_OK);
+    late.slot = first.slot;
+    for (int i = 0; i < LATER; i++)
+        CHECK_IS(ward_spawn_at(self, &all[i], &asks, WARD_HERE), WARD_OK);
+    wait_for(self, &late.asking, 1 + LATER);
+    CHECK_IS(ward_send(self, late.holder, &NAME, &nobody), WARD_OK);
+    CHECK_IS(ward_join(self, all, LATER, WARD_FOREVER), WARD_OK);
+    CHECK(late.in_that_slot > 0); /* else nothing was tested */
+    return WARD_OK;
+}
+
+static ward_status run_late(ward_self *self)
+{
+    ward_ref ref;
+
+    CHECK_IS(ward_spawn(self, &ref, &(ward_spec){ .body = answer_the_dead }), WARD_OK);
+    return ward_join(self, &ref, 1, WARD_FOREVER);
+}
+
 int main(void)
 {
     check_begin("stale");
     CHECK_IS(ward_run(run, &(ward_opts){ .workers = 1 }), WARD_OK);
     CHECK_IS(ward_run(run, &(ward_opts){ .workers = 2 }), WARD_OK);
+    CHECK_IS(ward_run(run_late, &(ward_opts){ .workers = 1 }), WARD_OK);
     return check_end();
 }
