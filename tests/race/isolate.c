@@ -203,10 +203,10 @@ static void test_stuck(ward_self *self, ward_spec spec)
     stage = set_up(self, spec);
     CHECK_IS(ask(self, stage.iso, (struct order){ .what = ECHO, .number = 4 }), 4);
     CHECK_IS(ward_monitor(self, stage.iso), WARD_OK);
-    tell(self, stage.iso, (struct order){ .what = LOOP });
+    CHECK_IS(ask(self, stage.iso, (struct order){ .what = ANSWER_AND_LOOP }), 1);
     ward_cancel(self, stage.iso);
     down = wait_down(self, stage.iso);
-    CHECK(down.reason == WARD_BY_STUCK || down.reason == WARD_BY_CANCEL);
+    CHECK_IS(down.reason, WARD_BY_STUCK);
     CHECK(down.final);
     tear_down(self, stage);
 }

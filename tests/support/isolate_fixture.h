@@ -53,7 +53,8 @@ enum {
     REQUEST,
     AWAIT,
     FROZEN,
-    PARENT_PID
+    PARENT_PID,
+    ANSWER_AND_LOOP
 };
 
 struct order {
@@ -192,6 +193,10 @@ static ward_status more(ward_self *self, const ward_msg *msg, struct state *stat
                 return WARD_EFAIL;
         return WARD_OK;
     }
+    case ANSWER_AND_LOOP:
+        (void)answer(self, msg, 1);
+        die(LOOP);
+        return WARD_OK;
     case FROZEN: return raise(SIGSTOP) ? WARD_EFAIL : WARD_OK;
     case PARENT_PID: return answer(self, msg, getppid());
     case PARENT: return answer(self, msg, ward_same(ward_parent(self), order->ref));
@@ -266,6 +271,10 @@ static ward_status body(ward_self *self)
         switch (order->what) {
         case ECHO: (void)answer(self, msg, total + order->number); break;
         case ASK_ON: (void)ask_on(self, msg, order); break;
+        case ANSWER_AND_LOOP:
+            (void)answer(self, msg, 1);
+            die(LOOP);
+            break;
         case AWAIT: (void)await_on(self, msg, order); break;
         case SLEEP:
             rc = ward_sleep(self, ward_in_ms(self, order->number));
