@@ -455,10 +455,36 @@ static void test_template(ward_self *self)
     tear_down(self, stage);
 }
 
+/* What crashes it comes again as often as the spec says, before what waits, and is then poison. */
+static void test_poison(ward_self *self)
+{
+    ward_spec spec = isolate();
+    struct stage stage;
+    ward_totals before, after;
+
+    spec.redeliver = 2;
+    stage = set_up(self, spec);
+    ward_census_totals(ward_node_of(self), &before, sizeof before);
+    tell(self, stage.iso, (struct order){ .what = SEGV });
+    for (int i = 0; i < 5; i++)
+        tell(self, stage.iso, (struct order){ .what = ADD, .number = 1 });
+    CHECK_IS(ask(self, stage.iso, (struct order){ .what = TOTAL }), 5);
+    CHECK_IS(ask(self, stage.iso, (struct order){ .what = FAIL }), WARD_ENOREPLY);
+    CHECK_IS(ask(self, stage.iso, (struct order){ .what = TOTAL }), 0);
+    ward_census_totals(ward_node_of(self), &after, sizeof after);
+    CHECK_IS(after.restarts - before.restarts, 6);
+    CHECK_IS(after.dead_lettered - before.dead_lettered, 2);
+    CHECK_IS(after.in_doubt, before.in_doubt);
+    tear_down(self, stage);
+    ward_census_totals(ward_node_of(self), &after, sizeof after);
+    CHECK_IS(after.unaccounted, 0);
+}
+
 static ward_status host(ward_self *self)
 {
     static const int64_t base = 0;
 
+    test_poison(self);
     test_requests(self);
     test_frozen(self);
     test_template(self);
