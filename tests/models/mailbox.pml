@@ -9,7 +9,8 @@
  * as a sender that stands still before them. Sender 0 sends FIRST messages, the others REST; they
  * park when it is full; with GIVE_UP they may stop waiting. The owner hands out room as serve_now()
  * does: when the mailbox is down to half or there is nothing to take, else when it likes (a tick
- * passed). With PARKS it may stop at an ask that nobody answers, which is not through its mailbox.
+ * passed). With CHAINS sender 0 offers all it has left with one swap (mailbox/chain.c) before it
+ * offers one. With PARKS it may stop at an ask that nobody answers, which is not through its mailbox.
  *
  * Held: no more than BOUND are accepted; "full" is said only if it was, or somebody was about to
  * park; each sender's messages come
@@ -22,6 +23,8 @@
  * run: quick holds  -DFIRST=3 -DBOUND=2
  * run: quick holds  -DPARKS
  * run: quick holds  -DGIVE_UP -DFIRST=1
+ * run: quick holds  -DCHAINS -DFIRST=3 -DBOUND=2
+ * run: long  holds  -DCHAINS -DFIRST=3 -DBOUND=2 -DPARKS -DGIVE_UP
  * run: long  holds  -DGIVE_UP -DPARKS
  * run: long  holds  -DGIVE_UP -DPARKS -DFIRST=3 -DBOUND=2
  * run: long  holds  -DSENDERS=3 -DFIRST=1
@@ -42,6 +45,9 @@
  * run: quick caught -DUNPARK_LEAVES_WAITED -DGIVE_UP -DFIRST=1
  * run: quick caught -DHAND_OVER_UNCLAIMED -DGIVE_UP -DFIRST=1
  * run: quick caught -DTAKE_IGNORES_LINK
+ * run: quick caught -DCHAINS -DFIRST=3 -DBOUND=2 -DCHAIN_ONE_TOO_MANY
+ * run: quick caught -DCHAINS -DFIRST=3 -DBOUND=2 -DCHAIN_TAIL_STAYS_LINKED
+ * run: quick caught -DCHAINS -DFIRST=3 -DBOUND=2 -DCHAIN_OVERTAKES
  */
 #ifndef SENDERS
 #define SENDERS 2
@@ -142,7 +148,7 @@ inline compare_and_swap(to)
 /* ward__mailbox_push by a sender: leaves w, the word before it, and res. */
 inline push(m)
 {
-    w = word;
+    atomic { next[m] = 0; w = word }
     do
     :: atomic { MAY_NOT(w, released) -> res = FULL }
 #ifdef REFUSE_STALE
@@ -168,6 +174,51 @@ inline push(m)
 #endif
     od;
     link(m)
+}
+
+#ifdef CHAIN_ONE_TOO_MANY
+#define ROOM_FOR BOUND + 1
+#else
+#define ROOM_FOR BOUND
+#endif
+#ifdef CHAIN_OVERTAKES
+#define CHAIN_MAY_NOT(w, r) IS_FULL(w, r)
+#else
+#define CHAIN_MAY_NOT(w, r) (((w) & WAITED) || IS_FULL(w, r))
+#endif
+
+/* ward__mailbox_push_chain of m and those after it: n of them were accepted. */
+inline push_chain()
+{
+    w = word;
+    do
+    :: atomic { CHAIN_MAY_NOT(w, released) -> n = 0; w = 0; break }
+    :: atomic { !CHAIN_MAY_NOT(w, released) ->
+            n = ROOM_FOR - ((COUNT(w) - released) & 15);
+            if :: n > to - m + 1 -> n = to - m + 1 :: else fi;
+            k = m;
+            do
+            :: k < m + n - 1 -> next[k] = k + 1; k++
+            :: else -> break
+            od;
+#ifdef CHAIN_TAIL_STAYS_LINKED
+            if :: k < to -> next[k] = k + 1 :: else -> next[k] = 0 fi;
+#else
+            next[k] = 0;
+#endif
+            k = 0
+        }
+        atomic {
+            won = (w == word);
+            if
+            :: won -> word = MAKE(m + n - 1, COUNT(w) + n, (FLAGS(w) | SCHEDULED) & ~EMPTY);
+                accepted = accepted + n; assert(accepted - taken <= BOUND); note_full_all();
+                res = PUSHED; break
+            :: else -> w = word
+            fi
+        }
+    od;
+    if :: n -> link(m); atomic { m = m + n; n = 0; res = 0 } :: else fi
 }
 
 /* What comes after the swap. */
@@ -251,11 +302,21 @@ proctype sender(byte s; byte from; byte to)
     short w;
     byte m, res, c;
     bool won, gave_up;
+#ifdef CHAINS
+    byte n, k;
+#endif
 
     m = from;
     do
     :: m > to -> break
     :: else ->
+#ifdef CHAINS
+        if
+        :: s == 0 -> c = m; push_chain();
+            if :: m != c -> c = 0; goto next_one :: else -> c = 0 fi
+        :: else
+        fi;
+#endif
         atomic { saw_full[s] = false; note_full(saw_full[s]) }
         push(m);
         if
@@ -281,6 +342,8 @@ end:            if
         :: else
         fi;
         atomic { m++; c = 0; res = 0 }
+next_one:
+        skip
     od;
     atomic { done++; m = 0 }
 }

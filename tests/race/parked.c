@@ -5,7 +5,8 @@
  * Pairs with a bound of 1 pass three tokens for ever (four places, so there is always one free);
  * 64 producers send into bounds of 1, 4 and 64, some give up after a millisecond, some messages
  * bring bytes that fill the mailbox before its count does. The receiver is a body, a handler or a
- * blocking body, and between takes it sleeps, asks, or keeps what fills its mailbox. A lost
+ * blocking body, and between takes it sleeps, asks, or keeps what fills its mailbox. One asks what
+ * is answered only when those it made room for have gone on. A lost
  * wake-up shows as a program that does not end.
  */
 #include <string.h>
@@ -257,9 +258,71 @@ static ward_status run_all(ward_self *self)
     return WARD_OK;
 }
 
+/* -- room that is made before a wait ----------------------------------------------------------- */
+
+enum { ROOM = 8, TAKES = 20 };
+
+static _Atomic uint32_t sent_on;
+
+static ward_status send_on(ward_self *self)
+{
+    uint32_t number = 0;
+    ward_status rc = WARD_OK;
+
+    for (; !rc; number++) {
+        rc = ward_send_by(self, ward_parent(self), &TOKEN, &number, WARD_FOREVER);
+        if (!rc) ward__add(&sent_on, 1);
+    }
+    return rc == WARD_ECANCELED ? WARD_OK : rc;
+}
+
+/* Answers when so many were sent. */
+static ward_status await_sender(ward_self *self)
+{
+    const ward_msg *msg;
+    ward_status rc;
+
+    while (!(rc = ward_receive(self, &msg, WARD_FOREVER))) {
+        uint32_t wanted = *(const uint32_t *)ward_value(msg, &TOKEN);
+        while (!rc && atomic_load(&sent_on) < wanted)
+            rc = ward_sleep(self, ward_in_ms(self, 1));
+        if (!rc) CHECK_IS(ward_reply(self, msg, &ASK, NULL), WARD_OK);
+    }
+    return WARD_OK;
+}
+
+/* Takes two, of which the second need not be served at once, and waits for what can only happen if
+ * it is before the wait. */
+static ward_status take_two_and_ask(ward_self *self)
+{
+    ward_ref sender, helper;
+    const ward_msg *msg;
+    uint32_t taken = 0, wanted;
+
+    CHECK_IS(ward_spawn(self, &helper, &(ward_spec){ .body = await_sender }), WARD_OK);
+    CHECK_IS(ward_spawn(self, &sender, &(ward_spec){ .body = send_on }), WARD_OK);
+    while (taken < TAKES) {
+        wanted = ROOM + taken;
+        CHECK_IS(ward_ask(self, &msg, helper, &TOKEN, &wanted, ward_in_ms(self, 20000)), WARD_OK);
+        for (int i = 0; i < 2; i++, taken++)
+            CHECK_IS(ward_receive(self, &msg, WARD_FOREVER), WARD_OK);
+    }
+    return WARD_OK;
+}
+
+static ward_status run_settle(ward_self *self)
+{
+    ward_ref ref;
+    ward_spec spec = { .body = take_two_and_ask, .mailbox_max = ROOM };
+
+    CHECK_IS(ward_spawn_at(self, &ref, &spec, WARD_HERE), WARD_OK);
+    return ward_join(self, &ref, 1, WARD_FOREVER);
+}
+
 int main(void)
 {
     check_begin("parked");
     CHECK_IS(ward_run(run_all, &(ward_opts){ .workers = 2 }), WARD_OK);
+    CHECK_IS(ward_run(run_settle, &(ward_opts){ .workers = 1 }), WARD_OK);
     return check_end();
 }

@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "tests/support/check.h"
 
-enum { ROUNDS = 60000, SPREAD = 400 };
+enum { ROUNDS = 150000, LONGEST = 9 }; /* a power of two, of pauses */
 
 static const ward_type WATCH = WARD_TYPE_PLAIN("watch", ward_ref);
 
@@ -60,7 +60,9 @@ int main(void)
         wait_for(&watched, i);
         CHECK_IS(ward_spawn(self, &next, &(ward_spec){ .handle = rest }), WARD_OK);
         if (i % 2) CHECK_IS(ward_send(self, watcher, &WATCH, &next), WARD_OK);
-        for (uint64_t n = ward__random(&random) % SPREAD; n > 0; n--)
+        for (uint32_t n =
+                 ward__random_below(&random, 1u << ward__random_below(&random, LONGEST + 1));
+             n > 0; n--)
             ward__pause();
         ward_cancel(self, now);
         if (i % 2 == 0) CHECK_IS(ward_send(self, watcher, &WATCH, &next), WARD_OK);
