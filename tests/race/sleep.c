@@ -12,7 +12,7 @@
 #include "base/random.h"
 #include "tests/support/check.h"
 
-enum { ROUNDS = 150000, OPENS = 600, SHORTEST = 8, LONGEST = 17 }; /* powers of two, in ns */
+enum { ROUNDS = 150000, OPENS = 4000, SHORTEST = 8, LONGEST = 17 }; /* powers of two, in ns */
 
 static const ward_type GO = WARD_TYPE_EMPTY("go");
 
