@@ -36,7 +36,10 @@ struct ward__inside_args {
     int mail, call;
     struct ward__inside_limits limits;
     const ward_table *table;
+    ward_node *node; /* without threads; NULL: there was no memory for it */
 };
+/* In the template: the node that those it forks begin with. */
+ward_node *ward__inside_node(const struct ward__inside_limits *limits, const ward_table *table);
 _Noreturn void ward__inside_main(const struct ward__inside_args *args);
 
 /* -- the host's side --------------------------------------------------------------------------- */

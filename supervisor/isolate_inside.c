@@ -537,18 +537,25 @@ static void serve(const struct ward__iso_got *got)
     }
 }
 
-static void open_node(void)
+ward_node *ward__inside_node(const struct ward__inside_limits *limits, const ward_table *table)
 {
     ward_opts opts = { .name = "isolate",
-        .table = inside.args.table,
+        .table = table,
         .workers = 1,
         .blocking_max = 1,
         .actors_max = 8,
-        .message_bytes_max = inside.args.limits.message_bytes_max,
-        .blob_bytes_max = inside.args.limits.blob_bytes_max,
-        .bytes_max = inside.args.limits.bytes_max };
+        .message_bytes_max = limits->message_bytes_max,
+        .blob_bytes_max = limits->blob_bytes_max,
+        .bytes_max = limits->bytes_max };
+    ward_node *node = NULL;
 
-    if (ward_open(&inside.node, &opts)) _exit(1);
+    return ward__open_still(&node, &opts) ? NULL : node;
+}
+
+static void open_node(void)
+{
+    inside.node = inside.args.node;
+    if (!inside.node || ward__open_forked(inside.node)) _exit(1);
     inside.ops = ward__tree_ops;
     inside.ops.started = started;
     inside.ops.over = over;

@@ -124,6 +124,7 @@ struct template
     struct forked *at;
     size_t count, room;
     int signals;
+    ward_node *node; /* what each of them begins with */
     DIR *all; /* of a sweep under way */
     bool sweep; /* there is to be one, or one more */
     struct ward__iso_buffer buffer;
@@ -167,15 +168,18 @@ static _Noreturn void become_isolate(
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     args.table = ward__isolate_table();
+    args.node = template->node;
     ward__inside_main(&args);
 }
 
 static void fork_one(struct template *template, struct ward__iso_got *got)
 {
     struct ward__iso_frame frame = { .kind = WARD__ISO_FORKED, .id = got->head.id };
-    pid_t me = getpid(), pid = grow(template) ? fork() : -1;
     int fds[WARD__FRAME_FDS] = { -1, -1 };
+    pid_t me = getpid(), pid;
 
+    if (!template->node) template->node = ward__inside_node(got->body, ward__isolate_table());
+    pid = grow(template) && template->node ? fork() : -1;
     if (pid == 0) become_isolate(template, got, me);
     if (pid > 0) {
         template->at[template->count++] = (struct forked){ pid, got->head.id };

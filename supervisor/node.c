@@ -243,7 +243,8 @@ static ward_status open_parts(ward_node *node)
 }
 
 /* sim NULL: a real node. */
-static ward_status open_node(
+/* All of it but its threads. */
+static ward_status open_still(
     ward_node **out, const ward_opts *opts, size_t opts_bytes, ward_sim *sim)
 {
     ward_node *node;
@@ -269,14 +270,49 @@ static ward_status open_node(
     rc = sim && !ward__sim_join(node, sim) ? WARD_ENOMEM : WARD_OK;
     node->opened_ns = ward__clock_ns(node);
     if (!rc) rc = open_parts(node);
-    if (!rc && !sim) rc = ward__workers_open(node);
-    if (!rc) rc = ward__clock_open(node);
     if (rc) {
         abort_open(node);
         return rc;
     }
     *out = node;
     return WARD_OK;
+}
+
+static ward_status start_threads(ward_node *node)
+{
+    ward_status rc = node->sim ? WARD_OK : ward__workers_open(node);
+
+    return rc ? rc : ward__clock_open(node);
+}
+
+static ward_status open_node(
+    ward_node **out, const ward_opts *opts, size_t opts_bytes, ward_sim *sim)
+{
+    ward_node *node;
+    ward_status rc = open_still(&node, opts, opts_bytes, sim);
+
+    if (rc) return rc;
+    rc = start_threads(node);
+    if (rc)
+        abort_open(node);
+    else
+        *out = node;
+    return rc;
+}
+
+ward_status ward__open_still(ward_node **out, const ward_opts *opts)
+{
+    return open_still(out, opts, sizeof *opts, NULL);
+}
+
+ward_status ward__open_forked(ward_node *node)
+{
+    node->id = (uint32_t)ward__entropy() | 1;
+    node->asymmetric = ward__membarrier_register();
+    node->opened_ns = ward__clock_ns(node);
+    for (uint32_t i = 0; i < node->workers_count; i++)
+        node->workers[i].now_ns = node->opened_ns;
+    return start_threads(node);
 }
 
 ward_status ward__open_simulated(

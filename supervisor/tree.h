@@ -352,6 +352,10 @@ void ward__late_what(const struct ward__thread *thread, char *out, size_t bytes)
 
 /* -- the node (node.c) ------------------------------------------------------------------------- */
 
+/* A node without its threads, which begin in another process, after a fork. The first as ward_open;
+ * errors of the second: WARD_ENOMEM, and the process is to end. */
+ward_status ward__open_still(ward_node **out, const ward_opts *opts);
+ward_status ward__open_forked(ward_node *node);
 /* Frees a node that was closed around its last thread, on that thread. */
 void ward__node_left(ward_node *node);
 /* As ward_open, in that simulation. */
