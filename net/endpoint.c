@@ -155,12 +155,12 @@ static ward_status open_parts(struct ward__endpoint *endpoint, const char *at)
     return (endpoint->listens ? via->listen : via->dialler)(node, &endpoint->door, at);
 }
 
-static bool is_known_locked(struct ward__net *net, const char *url, bool listens)
+static bool is_known_locked(struct ward__net *net, const char *url)
 {
     const struct ward__endpoint *endpoint = LIST_FIRST(&net->endpoints);
 
     for (; endpoint; endpoint = LIST_NEXT(endpoint, list))
-        if (strcmp(endpoint->url, url) == 0 && endpoint->listens == listens) return true;
+        if (strcmp(endpoint->url, url) == 0) return true;
     return false;
 }
 
@@ -172,7 +172,7 @@ static ward_status enlist(struct ward__endpoint *endpoint)
     pthread_mutex_lock(&net->lock);
     if (net->stopping)
         rc = WARD_ECANCELED;
-    else if (is_known_locked(net, endpoint->url, endpoint->listens))
+    else if (is_known_locked(net, endpoint->url))
         rc = WARD_EINVAL;
     if (!rc) {
         LIST_INSERT_HEAD(&net->endpoints, endpoint, list);
@@ -193,7 +193,7 @@ ward_status ward__endpoint_open(
 
     if (rc) return rc;
     pthread_mutex_lock(&net->lock);
-    known = is_known_locked(net, url, listens);
+    known = is_known_locked(net, url);
     pthread_mutex_unlock(&net->lock);
     if (known) return WARD_EINVAL;
     endpoint = ward__alloc_zero(&net->node->heap, sizeof *endpoint);

@@ -432,6 +432,7 @@ static void addresses_are_checked(void)
             fprintf(stderr, "%s\n", tries[i].url);
     snprintf(local, sizeof local, "tcp://localhost:%d", free_port());
     CHECK_IS(ward_listen(node, local, NULL), WARD_OK);
+    CHECK_IS(ward_connect(node, local, NULL), WARD_EINVAL); /* it is this node itself */
     new_url(url, true);
     CHECK_IS(ward_listen(node, url, NULL), WARD_OK);
     CHECK_IS(ward_listen(node, url, NULL), WARD_EINVAL);
@@ -446,7 +447,7 @@ static void strangers_are_refused(bool tcp)
     struct counted at_other = { 0 }, at_twin = { 0 };
     struct pair pair = { 0 };
     ward_node *other = open_node("desk", &at_other), *twin = open_node("site", &at_twin);
-    char own[WARD__URL_MAX];
+    char own[WARD__URL_MAX], alias[WARD__URL_MAX];
 
     new_url(pair.url, tcp);
     new_url(own, tcp);
@@ -464,7 +465,12 @@ static void strangers_are_refused(bool tcp)
     EVENTUALLY(at_twin.denied > 0);
     check_close(twin);
     CHECK_IS(ward_listen(pair.site, own, NULL), WARD_OK);
-    CHECK_IS(ward_connect(pair.site, own, NULL), WARD_OK); /* with itself */
+    CHECK_IS(ward_connect(pair.site, own, NULL), WARD_EINVAL); /* with itself */
+    if (tcp)
+        snprintf(alias, sizeof alias, "tcp://localhost%s", strrchr(own, ':'));
+    else
+        snprintf(alias, sizeof alias, "ipc:///%s", own + strlen("ipc://"));
+    CHECK_IS(ward_connect(pair.site, alias, NULL), WARD_OK); /* so it is seen later */
     pair.at_site.denied = 0;
     EVENTUALLY(pair.at_site.denied > 0);
     CHECK_IS(sessions_up(pair.site), 1);
