@@ -367,6 +367,7 @@ static void slice_of_body(struct ward__thread *thread, struct ward__slot *slot)
     }
     self = ward__fiber_extra(slot->fiber);
     self->thread = thread;
+    if (WARD__ROAM && thread->worker) ward__store(&slot->home, (uint16_t)thread->worker->index);
     ward__store_rel(&slot->on, thread);
     ward__store(&thread->slot, ward__index(thread->node, slot));
     ward__store(&thread->what, "body");

@@ -7,11 +7,12 @@
  * or to end goes before the queue, newest first: so a tree of actors grows in depth, a few at a
  * time, and not in breadth, all at once; 1024 in a row at most, the last of which is the oldest,
  * which else might never run while others keep coming. A body stays on the worker that first ran
- * it; handlers, and bodies that have not run yet, may go anywhere. Private queues are touched by
- * their worker's thread only; all others go through its inbox. An idle worker says so in a mask,
- * and a busy one gives it a batch between two slices: always of actors that have never run, the
- * oldest first, of others only when its messages are coarse, because crossing cores costs more
- * than a microsecond of work. One runnable actor is never worth a wake.
+ * it (unless built with WARD_ROAM); handlers, and bodies that have not run yet, may go anywhere.
+ * Private queues are touched by their worker's thread only; all others go through its inbox. An
+ * idle worker says so in a mask, and a busy one gives it a batch between two slices: always of
+ * actors that have never run, the oldest first, of others only when its messages are coarse,
+ * because crossing cores costs more than a microsecond of work. One runnable actor is never worth a
+ * wake.
  *
  * Lost wake-ups: a sleeper sets its bit in `sleeping`, then looks at its inbox; who fills an inbox
  * looks at the mask afterwards; both sides sequentially consistent. The bell is set before the bit,
@@ -99,7 +100,8 @@ static void to_pool(ward_node *node, struct ward__slot *slot);
 
 static bool movable(const struct ward__slot *slot)
 {
-    return slot->kind == WARD__HANDLER || (slot->kind == WARD__BODY && !slot->fiber);
+    return slot->kind == WARD__HANDLER ||
+           (slot->kind == WARD__BODY && (WARD__ROAM || !slot->fiber));
 }
 
 /* For a thread that runs no worker: the actor's last one, unless only another is idle. */

@@ -225,9 +225,12 @@ static void link_for(struct ward__here *here, struct ward__slot *slot, uint64_t 
 void ward__wheel_arm(struct ward__here *here, struct ward__slot *slot, int64_t deadline_ns)
 {
     uint64_t tick, linked;
-    bool local = here->worker && here->worker->index == slot->wheel_worker;
+    bool local;
 
     if (deadline_ns == INT64_MAX || deadline_ns == 0) return;
+    if (WARD__ROAM && here->worker && !ward__load_seq(&slot->wheel_tick))
+        slot->wheel_worker = (uint16_t)here->worker->index;
+    local = here->worker && here->worker->index == slot->wheel_worker;
     if (!local) ward__fence(); /* the deadline is stored before the entry is looked for */
     tick = ward__clock_tick(here->node, deadline_ns);
     linked = ward__load_seq(&slot->wheel_tick);
