@@ -135,7 +135,7 @@ static void draw(ward_self *self, struct world *world)
 
 static void start(ward_self *self, struct world *world)
 {
-    char name[8];
+    char name[16];
     ward_status rc = WARD_OK;
 
     for (uint32_t i = 0; i < world->count; i++) {
