@@ -88,7 +88,7 @@ static ward_status retry(ward_self *self)
 static void begin(ward_self *self)
 {
     ward_ref full, ref;
-    char name[16];
+    char name[24];
 
     for (int i = 0; i < STUCK; i++) {
         snprintf(name, sizeof name, "stuck%d", i);

@@ -447,7 +447,7 @@ static void strangers_are_refused(bool tcp)
     struct counted at_other = { 0 }, at_twin = { 0 };
     struct pair pair = { 0 };
     ward_node *other = open_node("desk", &at_other), *twin = open_node("site", &at_twin);
-    char own[WARD__URL_MAX], alias[WARD__URL_MAX];
+    char own[WARD__URL_MAX], alias[sizeof own + 16];
 
     new_url(pair.url, tcp);
     new_url(own, tcp);

@@ -84,7 +84,7 @@ static ward_status end_of(ward_self *self, ward_down *out, uint32_t ms)
 static ward_status run_significant(ward_self *self, struct world *world)
 {
     ward_spec specs[SIBLINGS + 1], sup = { .restart = WARD_TRANSIENT };
-    ward_down down;
+    ward_down down = { 0 };
     ward_ref outer, inner;
     ward_status rc;
 
