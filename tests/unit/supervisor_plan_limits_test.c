@@ -154,6 +154,7 @@ Test(supervisor_plan_limits, lets_a_stop_win_over_a_significant_end)
     says("forget 1, cancel 0", ended(&f, 1, WARD__END_NORMAL, 1));
     says("", told(&f, WARD__EV_STOP, 2));
     says("forget 0, end cancel", stopped(&f, 0, 3));
+    tear_down(&f);
     set_up_running(&f, WARD_ONE_FOR_ONE, "pT");
     says("cancel 1", told(&f, WARD__EV_STOP, 1));
     says("forget 1, cancel 0", ended(&f, 1, WARD__END_NORMAL, 2));
