@@ -98,7 +98,7 @@ static ward_status run(ward_self *self)
                 .backoff_ms = WARD_AT_ONCE });
         if (!rc) go(self, i);
     }
-    while (!rc && all.received < all.wanted && !all.after_down) {
+    while (!rc && (all.received < all.wanted || all.downs < 2 * SENDERS) && !all.after_down) {
         rc = ward_receive(self, &msg, WARD_FOREVER);
         if (!rc) look(self, msg);
     }
