@@ -608,9 +608,12 @@ static void *clock_main(void *arg)
 {
     ward_node *node = arg;
 
-    while (!ward__load_seq(&node->tree->clock_stop)) {
+    for (;;) {
         int64_t now, alarm, slept_to, last;
+        /* The bell first: a stop that is not seen here rings it after this. The other way round
+         * its ring was wiped out, and ward_close waited for ever. */
         ward__store_seq(&node->clock_bell, 0);
+        if (ward__load_seq(&node->tree->clock_stop)) return NULL;
         now = ward__now_ns();
         ward__store(&node->tick, (uint32_t)ward__clock_tick(node, now));
         alarm = ward__clock_step(node, now);
@@ -620,7 +623,6 @@ static void *clock_main(void *arg)
         if (last - slept_to > MS(LATE_MS) && ward__load(&node->awake) > 0)
             credit(node, last - slept_to);
     }
-    return NULL;
 }
 
 ward_status ward__clock_open(ward_node *node)
