@@ -289,7 +289,7 @@ static void count_end(struct ward__here *here, const struct ward__slot *slot)
 }
 
 /* Out of the tree; nobody finds it by its parent any more, and who has its ref finds it FREE. */
-static void leave_locked(struct ward__here *here, struct ward__slot *slot)
+void ward__actor_leave_locked(struct ward__here *here, struct ward__slot *slot)
 {
     ward_node *node = here->node;
 
@@ -297,11 +297,6 @@ static void leave_locked(struct ward__here *here, struct ward__slot *slot)
     ward__store_rel(&slot->phase, WARD__FREE);
     unlink_child(node, slot);
     ward__alarm_clear_locked(&slot->alarm);
-}
-
-void ward__actor_leave_locked(struct ward__here *here, struct ward__slot *slot)
-{
-    leave_locked(here, slot);
 }
 
 void ward__actor_left(struct ward__here *here, struct ward__slot *slot)
@@ -320,7 +315,7 @@ void ward__actor_unmake_locked(struct ward__here *here, struct ward__slot *slot)
     while (slot->child) /* only when it was never started */
         ward__actor_unmake_locked(here, ward__slot(node, slot->child));
     if (slot->marks.linked) count_end(here, slot); /* else it was never counted as spawned */
-    leave_locked(here, slot);
+    ward__actor_leave_locked(here, slot);
     unmake_supervisor(node, slot);
     if (slot->plan_child) {
         ward__plan_child_free(slot->plan_child, &node->heap);
