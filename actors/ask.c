@@ -360,6 +360,8 @@ static ward_status forward_remote(
         &(struct ward__question){ .type = mail->type, .value = value, .deadline_ns = deadline });
     holder = rc ? NULL : holder_of(here->node, token);
     if (holder) (void)passes(holder, self, WARD__REMOTE); /* its end reaches the route */
+    /* An asker that left meanwhile looked at its holder before it was the route. */
+    if (!rc && !ward__asker_waits(here->node, token, &deadline)) route->forget(route->arg, token);
     return rc;
 }
 
