@@ -53,6 +53,12 @@ exec 3>"$dir/in"
 read -r said <"$dir/out"
 [ "$said" = ready ] || { fail "the node says '$said'"; finish; }
 
+# "ready" is said when all were spawned; a moment later the last of them waits, too.
+tries=100
+until "$ward" sites "$url" 2>/dev/null | grep -q '^ *300 .* 300 receive ' || [ "$tries" -eq 0 ]; do
+    tries=$((tries - 1))
+    sleep 0.1
+done
 expect 0 sites sites "$url"
 leak=leaky\\.c:$(line_of 'leak here')\$
 has sites "^ *1000 .* 1000 ask .*leaky\.c:$(line_of 'waits here') .*$leak"
